@@ -1,0 +1,186 @@
+"""What every store offers: transactions, reads, and writes that can wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from llmops_kernel.errors import StoreError
+from llmops_kernel.store.schema import MIGRATIONS, SCHEMA_VERSION, TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+# Beyond this many waiting writes they are written without waiting for a transaction.
+_MAX_DEFERRED = 256
+
+
+class StoreBusy(Exception):  # noqa: N818 - internal signal, never shown to a person
+    """The store is locked by somebody else, for longer than this thread may wait."""
+
+
+class Tx(Protocol):
+    """An open transaction. Statements use ``?`` for values in both dialects."""
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run a statement and return its rows."""
+        ...
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run a statement and return the number of rows it changed."""
+        ...
+
+
+class Store(ABC):
+    """The durable record.
+
+    One connection per thread; none is used across a fork. `transaction` is the only way to
+    write: all or nothing, and alone among writers.
+
+    Attributes:
+        url: Where the record is; may hold a password, show `label` instead.
+        inline: Whether a transaction is fast enough to run on an event loop.
+        shared: Whether other machines may write the same record.
+    """
+
+    url: str
+    inline: bool
+    shared: bool
+
+    def __init__(self) -> None:
+        self._deferred: deque[tuple[str, Sequence[Any]]] = deque()
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_lock = threading.Lock()
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """The URL without secrets, for people."""
+
+    @abstractmethod
+    @contextmanager
+    def _begin(self) -> Iterator[Tx]:
+        """Open a write transaction; commit on success, roll back on any exception."""
+        yield  # type: ignore[misc]  # pragma: no cover
+
+    @abstractmethod
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return rows, outside any transaction; waiting writes are written first."""
+
+    @abstractmethod
+    def warnings(self) -> list[str]:
+        """Return what is unsafe about where the record lives, in sentences."""
+
+    @abstractmethod
+    def _disconnect(self) -> None: ...
+
+    @contextmanager
+    def transaction(self) -> Iterator[Tx]:
+        """Open a write transaction, which takes the waiting writes along.
+
+        Raises:
+            StoreError: The record cannot be written; nothing was changed.
+        """
+        taken: list[tuple[str, Sequence[Any]]] = []
+        try:
+            with self._begin() as tx:
+                while self._deferred:
+                    taken.append(self._deferred.popleft())
+                for sql, values in taken:
+                    tx.run(sql, values)
+                yield tx
+        except BaseException:
+            # The roll-back undid them too. Order among writers of one row is kept.
+            self._deferred.extendleft(reversed(taken))
+            raise
+
+    def defer(self, sql: str, values: Sequence[Any]) -> None:
+        """Queue a write for the next transaction, `flush` or `read`, whichever is first.
+
+        For rows that must be there before money moves, but not before the caller goes on: a span
+        that starts is written in the same transaction that reserves for it.
+        """
+        self._deferred.append((sql, values))
+        if len(self._deferred) > _MAX_DEFERRED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. Failures are logged and tried again: no spend depends on them."""
+        if not self._deferred:
+            return
+        try:
+            with self.transaction():
+                pass
+        except (StoreError, StoreBusy) as error:
+            _log.warning("The record is not up to date: %s", error)
+            while len(self._deferred) > 100 * _MAX_DEFERRED:  # a dead disk must not eat memory
+                self._deferred.popleft()
+
+    async def arun(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        """Run blocking work from an event loop: inline where that is fast, else in a thread."""
+        if self.inline:
+            try:
+                with self._impatient():
+                    return work(*arguments)
+            except StoreBusy:
+                pass  # somebody holds the lock: wait for it without stopping the loop
+        return await asyncio.get_running_loop().run_in_executor(self._threads(), work, *arguments)
+
+    def close(self) -> None:
+        """Write what waits and close all connections."""
+        self.flush()
+        with self._pool_lock:
+            if self._pool is not None:
+                self._pool.shutdown(wait=True)
+                self._pool = None
+        self._disconnect()
+
+    @contextmanager
+    def _impatient(self) -> Iterator[None]:
+        """Make this thread raise `StoreBusy` after milliseconds instead of waiting seconds."""
+        yield
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._pool_lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(4, thread_name_prefix="llmops-store")
+            return self._pool
+
+    @abstractmethod
+    def _has_tables(self, tx: Tx) -> bool:
+        """Whether the schema exists, with nobody else creating it until this transaction ends."""
+
+    def _migrate(self, dialect: dict[str, str]) -> None:
+        """Create the tables, or lift an older record to this schema."""
+        with self._begin() as tx:
+            version = 0
+            if self._has_tables(tx):
+                version = int(tx.rows("SELECT value FROM meta WHERE name = 'schema'")[0][0])
+            if version == SCHEMA_VERSION:
+                return
+            if version > SCHEMA_VERSION:
+                raise StoreError(
+                    "The record was written by a newer llmops-kernel",
+                    detail=f"schema {version}, this version knows {SCHEMA_VERSION}",
+                    hint="pip install --upgrade llmops-kernel, or set LLMOPS_STORE to another place",
+                )
+            steps = TABLES if version == 0 else sum(MIGRATIONS[version - 1 :], ())
+            for statement in steps:
+                sql = statement
+                for word, replacement in dialect.items():
+                    sql = sql.replace(word, replacement)
+                tx.run(sql)
+            tx.run(
+                "INSERT INTO meta (name, value) VALUES ('schema', ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (str(SCHEMA_VERSION),),
+            )

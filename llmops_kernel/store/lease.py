@@ -1,0 +1,84 @@
+"""Who owns what is open: a process, told apart from every other that ever had its number."""
+
+from __future__ import annotations
+
+import os
+import platform
+import uuid
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One process that may hold money or run spans.
+
+    Attributes:
+        lease_id: Unique name.
+        machine: Host and process-number namespace (a container's numbers are its own).
+        boot: The machine's boot; no process survives one.
+        pid: Process number.
+        pid_start: When that process started, in the system's own unit.
+    """
+
+    lease_id: str
+    machine: str
+    boot: str
+    pid: int
+    pid_start: str
+
+    @classmethod
+    def mine(cls) -> Lease:
+        """Return a new lease of this process."""
+        pid = os.getpid()
+        return cls(uuid.uuid4().hex, _machine(), _boot(), pid, _pid_start(pid) or "")
+
+    def is_dead(self) -> bool | None:
+        """Whether the process is gone; None when this machine cannot know."""
+        if self.machine != _machine():
+            return None
+        if self.boot != _boot():
+            return True
+        return _pid_start(self.pid) != self.pid_start
+
+
+@cache
+def _machine() -> str:
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        namespace = ""
+    return f"{platform.node()} {namespace}".strip()
+
+
+@cache
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        import psutil
+
+        return str(round(psutil.boot_time() / 60))  # minutes: clocks are adjusted by seconds
+
+
+def _pid_start(pid: int) -> str | None:
+    """Return when a process started, or None when there is none with this number."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None if Path("/proc/self/stat").exists() else _pid_start_portable(pid)
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    # Field 3 is the state, field 22 the start in clock ticks after boot.
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _pid_start_portable(pid: int) -> str | None:
+    import psutil
+
+    try:
+        return str(round(psutil.Process(pid).create_time(), 2))
+    except psutil.Error:
+        return None

@@ -1,0 +1,111 @@
+"""The schema of the durable record, once for SQLite and PostgreSQL.
+
+Times are whole microseconds since the epoch (UTC), money is whole nano-dollars, structured values
+are JSON text. ``{ID}``, ``{INT}`` and ``{KEYED}`` (a table stored in its primary key's tree) are the only words
+in which the two dialects differ.
+"""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    # What has been spent and is held, one row per cap scope, window and book. A projection of
+    # `event`, kept so that a reservation is one conditional update.
+    """CREATE TABLE IF NOT EXISTS balance (
+        balance_key TEXT PRIMARY KEY,
+        scope TEXT NOT NULL,
+        scope_key TEXT NOT NULL,
+        window_kind TEXT NOT NULL,
+        window_start {INT} NOT NULL,
+        book TEXT NOT NULL,
+        spent {INT} NOT NULL,
+        held {INT} NOT NULL){KEYED}""",
+    # What people write and every reservation reads: stops and limits (kind 'stop' or 'cap').
+    """CREATE TABLE IF NOT EXISTS control (
+        kind TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        scope_key TEXT NOT NULL,
+        window_kind TEXT NOT NULL,
+        window_start {INT} NOT NULL,
+        limit_nano {INT} NOT NULL,
+        reason TEXT NOT NULL,
+        set_by TEXT NOT NULL,
+        set_at {INT} NOT NULL,
+        PRIMARY KEY (kind, scope, scope_key, window_kind, window_start)){KEYED}""",
+    # Open holds, and lost ones (their owner died; charged in full, and perhaps corrected later).
+    """CREATE TABLE IF NOT EXISTS hold (
+        hold_id TEXT PRIMARY KEY,
+        call_id TEXT NOT NULL,
+        lease_id TEXT NOT NULL,
+        book TEXT NOT NULL,
+        amount {INT} NOT NULL,
+        state TEXT NOT NULL,
+        dispatched {INT} NOT NULL,
+        balances TEXT NOT NULL,
+        model TEXT NOT NULL,
+        price_version TEXT NOT NULL,
+        labels TEXT NOT NULL,
+        created {INT} NOT NULL,
+        expires {INT} NOT NULL){KEYED}""",
+    # Append-only; balances can be rebuilt from it.
+    """CREATE TABLE IF NOT EXISTS event (
+        event_id {ID},
+        at {INT} NOT NULL,
+        kind TEXT NOT NULL,
+        hold_id TEXT NOT NULL,
+        call_id TEXT NOT NULL,
+        book TEXT NOT NULL,
+        held {INT} NOT NULL,
+        spent {INT} NOT NULL,
+        balances TEXT NOT NULL,
+        model TEXT NOT NULL,
+        user_name TEXT NOT NULL,
+        notebook TEXT NOT NULL,
+        cell_id TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        input_tokens {INT} NOT NULL,
+        output_tokens {INT} NOT NULL,
+        estimated {INT} NOT NULL,
+        detail TEXT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS event_run ON event (run_id)",
+    """CREATE TABLE IF NOT EXISTS alert (
+        balance_key TEXT NOT NULL,
+        step {INT} NOT NULL,
+        fired_at {INT} NOT NULL,
+        sentence TEXT NOT NULL,
+        notify TEXT NOT NULL,
+        shown {INT} NOT NULL,
+        sent {INT} NOT NULL,
+        PRIMARY KEY (balance_key, step)){KEYED}""",
+    # Who owns holds and running spans; a dead owner's are settled by anybody.
+    """CREATE TABLE IF NOT EXISTS lease (
+        lease_id TEXT PRIMARY KEY,
+        machine TEXT NOT NULL,
+        boot TEXT NOT NULL,
+        pid {INT} NOT NULL,
+        pid_start TEXT NOT NULL,
+        heartbeat {INT} NOT NULL){KEYED}""",
+    """CREATE TABLE IF NOT EXISTS span (
+        span_id TEXT PRIMARY KEY,
+        trace_id TEXT NOT NULL,
+        parent_id TEXT NOT NULL,
+        lease_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        started {INT} NOT NULL,
+        ended {INT},
+        status TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        attributes TEXT NOT NULL,
+        input TEXT NOT NULL,
+        output TEXT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS span_trace ON span (trace_id)",
+    "CREATE INDEX IF NOT EXISTS span_root ON span (started) WHERE parent_id = ''",
+    "CREATE INDEX IF NOT EXISTS span_running ON span (lease_id) WHERE ended IS NULL",
+)
+
+# Statements that lift a store from version N to N + 1, at index N - 1.
+MIGRATIONS: tuple[tuple[str, ...], ...] = ()

