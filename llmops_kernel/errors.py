@@ -240,6 +240,7 @@ class ProviderError(LLMOpsError):
         dispatched: Whether the request may have reached the provider, and so may be billed.
         retry_after: Seconds the provider asked us to wait, if it did.
         upstream_body: The provider's own error body, passed on to HTTP callers.
+        should_retry: What the provider's ``x-should-retry`` header said; None when it was silent.
     """
 
     status = 502
@@ -254,6 +255,7 @@ class ProviderError(LLMOpsError):
         dispatched: bool = True,
         retry_after: float | None = None,
         upstream_body: dict[str, Any] | None = None,
+        should_retry: bool | None = None,
         hint: str = "",
         detail: str = "",
     ) -> None:
@@ -262,6 +264,7 @@ class ProviderError(LLMOpsError):
         self.dispatched = dispatched
         self.retry_after = retry_after
         self.upstream_body = upstream_body
+        self.should_retry = should_retry
 
 
 class AuthMissing(ProviderError):

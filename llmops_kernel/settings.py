@@ -11,15 +11,17 @@ from __future__ import annotations
 import getpass
 import os
 import tomllib
-from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from llmops_kernel.errors import SettingsError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Scope = Literal["user", "project", "notebook", "run", "model", "tenant"]
 Window = Literal["hour", "day", "month", "total"]
@@ -229,7 +231,9 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
         if head not in Settings.model_fields:
             # A misspelt cap must not leave a run uncapped; a foreign variable is none of ours.
             if suggestion := nearest(head, Settings.model_fields):
-                raise SettingsError(f"{name} is not a setting{suggestion}", hint="Rename or unset it")
+                raise SettingsError(
+                    f"{name} is not a setting{suggestion}", hint="Rename or unset it"
+                )
             continue
         value: Any = _parse_json(name, text) if text[:1] in "[{" else text
         for key in reversed(rest):

@@ -19,9 +19,7 @@ def crossed_steps(tx: Tx, bound: Bound, spent: int, change: int, at: int) -> Non
     The rows are unique per balance and step, so each fires once, whichever process settles. A
     limit that was raised later is not alerted again for the same step.
 
-    Args:
-        spent: What is spent after the change, in nano-dollars.
-        change: The change itself.
+    ``spent`` is what is spent after the ``change``, both in nano-dollars.
     """
     if change <= 0 or bound.limit <= 0:
         return

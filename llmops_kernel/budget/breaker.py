@@ -96,8 +96,8 @@ class LoopBreaker:
                         "Keep the first answer, or raise [breaker] identical in llmops.toml",
                         f"{limits.identical} identical requests in one cell",
                     )
-            if request.kind == "chat":
-                self._check_conversation(cell, request.messages)
+            if messages := getattr(request, "messages", ()):
+                self._check_conversation(cell, messages)
             cell.calls += 1
             self._runs[context.run_id] += 1
 
@@ -240,5 +240,3 @@ def _plain(message: Mapping[str, Any]) -> dict[str, Any]:
 def _refusal(message: str, hint: str, detail: str = "") -> LoopDetected:
     head, _, figures = message.partition("|")
     return LoopDetected(head, hint=hint, detail=detail or figures)
-
-

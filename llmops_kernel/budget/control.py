@@ -7,9 +7,9 @@ call, busy or not.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.budget.caps import EVERY_WINDOW, ActiveCap, Bound, Scopes, bounds
 from llmops_kernel.budget.refusals import dollars
@@ -21,6 +21,8 @@ from llmops_kernel.store import ledger_rows
 from llmops_kernel.store.ledger_rows import Control, EventRow
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from llmops_kernel.budget.ledger import Ledger
     from llmops_kernel.settings import Book, Scope, Window
 
@@ -36,11 +38,11 @@ def statuses(ledger: Ledger, scopes: Scopes) -> list[CapStatus]:
         for book in _BOOKS:
             for value in _values(ledger, active, scopes, book, at):
                 narrowed = ActiveCap(active.cap.model_copy(update={"key": value}), active.source)
-                for bound in bounds(
-                    [narrowed], _with(scopes, active.cap.scope, value), book, controls, at,
-                    ledger.zone,
-                ):  # fmt: skip
-                    found.append(_status(ledger, bound, active, book))
+                here = replace(scopes, **{active.cap.scope: value})
+                found += [
+                    _status(ledger, bound, active, book)
+                    for bound in bounds([narrowed], here, book, controls, at, ledger.zone)
+                ]
     return found
 
 
@@ -99,16 +101,13 @@ def stopped(ledger: Ledger, scopes: Scopes) -> str | None:
 
 def history(ledger: Ledger, limit: int, user: str | None) -> list[LedgerEvent]:
     """Return the newest events, newest first."""
-    return [
-        LedgerEvent(
-            row[0],
-            datetime.fromtimestamp(row[1] / MICRO, UTC),
-            *row[2:13],
-            bool(row[13]),
-            _as_dict(row[14]),
-        )
-        for row in ledger_rows.events(ledger.store, limit, user)
-    ]
+    return [_event(row) for row in ledger_rows.events(ledger.store, limit, user)]
+
+
+def _event(row: tuple[Any, ...]) -> LedgerEvent:
+    event_id, at, *middle, estimated, detail = row
+    moment = datetime.fromtimestamp(at / MICRO, UTC)
+    return LedgerEvent(event_id, moment, *middle, bool(estimated), _as_dict(detail))  # type: ignore[call-arg]
 
 
 def _change(
@@ -172,21 +171,13 @@ def _refuse_fixed(active: ActiveCap) -> None:
         )
 
 
-def _values(
-    ledger: Ledger, active: ActiveCap, scopes: Scopes, book: Book, at: int
-) -> list[str]:
+def _values(ledger: Ledger, active: ActiveCap, scopes: Scopes, book: Book, at: int) -> list[str]:
     if active.cap.key is not None:
         return [active.cap.key]
     if active.cap.scope != "model":
         return [getattr(scopes, active.cap.scope)]
     start, _ = window_bounds(active.cap.window, at, ledger.zone)
     return ledger_rows.scope_keys(ledger.store, "model", active.cap.window, start, book)
-
-
-def _with(scopes: Scopes, scope: str, value: str) -> Scopes:
-    from dataclasses import replace
-
-    return replace(scopes, **{scope: value})
 
 
 def _status(ledger: Ledger, bound: Bound, active: ActiveCap, book: Book) -> CapStatus:

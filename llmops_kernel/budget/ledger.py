@@ -128,6 +128,12 @@ class Ledger:
 
         Args:
             hold_id: Unique per attempt; reserving the same id again holds nothing more.
+            scopes: Whose caps bound the call.
+            book: ``real`` or ``simulated``.
+            model: The model's full name, for the log.
+            call_id: The call that this is an attempt of.
+            price_version: Which prices the worst case was computed from.
+            cell_id: The notebook cell that called.
             amount: Worst case in nano-dollars. Zero passes every cap (never a stop).
             seconds: How long the call may take; after that (and a grace) the hold is a dead one.
             dispatched: Whether the request leaves at once. If not, call `mark_dispatched` before
@@ -149,10 +155,18 @@ class Ledger:
                 for bound in wanted:
                     if not ledger_rows.try_hold(tx, bound.key, amount, bound.limit):
                         spent, held = ledger_rows.balance(tx, bound.key)
-                        raise budget_exceeded(bound, spent, held, amount)  # noqa: TRY301
+                        raise budget_exceeded(bound, spent, held, amount)
                 keys = json.dumps([bound.key.text for bound in wanted])
                 hold = Hold(
-                    hold_id, call_id, book, amount, tuple(wanted), keys, model, price_version, labels
+                    hold_id,
+                    call_id,
+                    book,
+                    amount,
+                    tuple(wanted),
+                    keys,
+                    model,
+                    price_version,
+                    labels,
                 )
                 self._write_hold(tx, hold, at, seconds, dispatched=dispatched)
         except BudgetExceeded as refusal:
@@ -208,9 +222,7 @@ class Ledger:
         """Try once more to settle what could not be settled."""
         self._settle_leftovers()
 
-    def _write_hold(
-        self, tx: Tx, hold: Hold, at: int, seconds: float, *, dispatched: bool
-    ) -> None:
+    def _write_hold(self, tx: Tx, hold: Hold, at: int, seconds: float, *, dispatched: bool) -> None:
         if not self._heartbeat:
             ledger_rows.put_lease(tx, self.lease, at)
             self._heartbeat = at

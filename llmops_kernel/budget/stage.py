@@ -88,7 +88,7 @@ class BudgetStage:
         try:
             reply = await self._next(request, context)
         except BaseException as error:
-            await asyncio.shield(self._arun(self._close_failed, hold, request, error))
+            await asyncio.shield(self._arun(self._close_failed, hold, error))
             raise
         meter = _Meter(self, hold, request, target)
         return await reply.observed(meter.settle, None if amount == 0 else meter.watch)
@@ -136,7 +136,7 @@ class BudgetStage:
             seconds=target.timeout_s,
         )
 
-    def _close_failed(self, hold: Hold, request: Request, error: BaseException) -> None:
+    def _close_failed(self, hold: Hold, error: BaseException) -> None:
         """Book a call that brought no reply: free if nothing was sent, else the worst case."""
         if isinstance(error, ProviderError):
             sent = error.dispatched
@@ -158,7 +158,10 @@ class BudgetStage:
         if doubt == "excessive":
             # More than it was allowed to write, and more than there is: not believed, not waved
             # through either.
-            cost = max(hold.amount, target.price.cost(self.counting.usage(request, outcome.reply, target.model)))
+            cost = max(
+                hold.amount,
+                target.price.cost(self.counting.usage(request, outcome.reply, target.model)),
+            )
         detail: dict[str, object] = {"ending": outcome.ending}
         if doubt:
             detail["usage"] = doubt
@@ -166,9 +169,7 @@ class BudgetStage:
             detail["latency_s"] = round(outcome.reply.latency_s, 4)
         return usage, Charge(cost, usage.input_tokens, usage.output_tokens, usage.estimated, detail)
 
-    def _usage(
-        self, request: Request, target: Target, outcome: Outcome
-    ) -> tuple[Usage, str]:
+    def _usage(self, request: Request, target: Target, outcome: Outcome) -> tuple[Usage, str]:
         reported = outcome.reply.usage
         if reported is None:
             return self.counting.usage(request, outcome.reply, target.model), "missing"
@@ -246,7 +247,7 @@ def scopes_of(context: CallContext) -> Scopes:
 
 
 def _affordable(target: Target, counted: int, n: int, room: int, wanted: int) -> int:
-    """Return how many output tokens per choice ``room`` nano-dollars pay for, at most ``wanted``."""
+    """Return the output tokens per choice that ``room`` nano-dollars pay for, up to ``wanted``."""
     if target.price.worst(counted, wanted * n) <= room:
         return wanted
     # The worst case grows with the tokens: look for the largest that fits.

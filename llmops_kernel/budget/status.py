@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from llmops_kernel.settings import Book, Cap
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from llmops_kernel.settings import Book, Cap
 
 NANO = 1_000_000_000
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +9,7 @@ from llmops_kernel.calls.messages import message_text
 from llmops_kernel.calls.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 Chunk = dict[str, Any]
 Ending = Literal["complete", "truncated", "cancelled", "cut"]
@@ -112,7 +111,7 @@ class Reply:
     async def observed(
         self,
         on_end: Callable[[Outcome], Any],
-        on_chunk: Callable[[Chunk], bool] | None = None,
+        on_chunk: Callable[[Chunk], bool] | None = None,  # noqa: ARG002 - as for a stream
     ) -> Reply:
         """Tell an observer how the call ended, at once. See `ReplyStream.observed`."""
         changed = on_end(Outcome(self))

@@ -6,10 +6,9 @@ provider as it came.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from llmops_kernel.calls.checks import (
     check_message,
@@ -23,6 +22,9 @@ from llmops_kernel.calls.checks import (
 )
 from llmops_kernel.calls.messages import Message, dump, fingerprint, message_text
 from llmops_kernel.errors import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _KNOWN = {
     "model", "messages", "stream", "n", "max_tokens", "max_completion_tokens", "temperature",
@@ -133,7 +135,7 @@ class ChatRequest:
 
 @dataclass(frozen=True)
 class EmbeddingRequest:
-    """One embeddings request; ``input`` is a str, a list of str, or token ids (one or many lists)."""
+    """One embeddings request; ``input`` is a str, a list of them, or token ids (or lists)."""
 
     model: str
     input: Any

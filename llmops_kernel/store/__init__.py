@@ -33,7 +33,8 @@ def open_store(url: str) -> Store:
         name = url.removeprefix("sqlite:///")
         if not name or name == ":memory:":
             raise SettingsError(
-                "The record needs a file", hint="LLMOPS_STORE=sqlite:///PATH (memory is not durable)"
+                "The record needs a file",
+                hint="LLMOPS_STORE=sqlite:///PATH (memory is not durable)",
             )
         return SQLiteStore(Path(name).expanduser().absolute())
     if url.startswith(("postgresql://", "postgresql+psycopg://")):

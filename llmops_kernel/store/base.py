@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 _MAX_DEFERRED = 256
 
 
-class StoreBusy(Exception):  # noqa: N818 - internal signal, never shown to a person
+class StoreBusy(Exception):
     """The store is locked by somebody else, for longer than this thread may wait."""
 
 
@@ -171,7 +171,7 @@ class Store(ABC):
                 raise StoreError(
                     "The record was written by a newer llmops-kernel",
                     detail=f"schema {version}, this version knows {SCHEMA_VERSION}",
-                    hint="pip install --upgrade llmops-kernel, or set LLMOPS_STORE to another place",
+                    hint="pip install --upgrade llmops-kernel, or set LLMOPS_STORE elsewhere",
                 )
             steps = TABLES if version == 0 else sum(MIGRATIONS[version - 1 :], ())
             for statement in steps:

@@ -35,10 +35,10 @@ class _PostgresTx:
         self._connection = connection
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._connection.execute(_translated(sql), values).fetchall()  # type: ignore[arg-type]
+        return self._connection.execute(_translated(sql), values).fetchall()
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
-        return self._connection.execute(_translated(sql), values).rowcount  # type: ignore[arg-type]
+        return self._connection.execute(_translated(sql), values).rowcount
 
 
 class PostgresStore(Store):
@@ -98,7 +98,7 @@ class PostgresStore(Store):
         self.flush()
         connection = self._connection()
         try:
-            return connection.execute(_translated(sql), values).fetchall()  # type: ignore[arg-type]
+            return connection.execute(_translated(sql), values).fetchall()
         except self._psycopg.Error as error:
             self._forget_if_broken(connection)
             raise self._explain(error) from error

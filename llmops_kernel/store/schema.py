@@ -1,8 +1,8 @@
 """The schema of the durable record, once for SQLite and PostgreSQL.
 
 Times are whole microseconds since the epoch (UTC), money is whole nano-dollars, structured values
-are JSON text. ``{ID}``, ``{INT}`` and ``{KEYED}`` (a table stored in its primary key's tree) are the only words
-in which the two dialects differ.
+are JSON text. ``{ID}``, ``{INT}`` and ``{KEYED}`` (a table stored in the tree of its primary key)
+are the only words in which the two dialects differ.
 """
 
 from __future__ import annotations

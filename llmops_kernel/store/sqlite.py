@@ -181,8 +181,14 @@ class SQLiteStore(Store):
         why = {
             "SQLITE_FULL": ("The disk of the record is full", "Free space; nothing was spent"),
             "SQLITE_READONLY": ("The record is read-only", "Make the file and its folder writable"),
-            "SQLITE_CANTOPEN": ("The record cannot be opened", "Check the path and its permissions"),
-            "SQLITE_NOTADB": ("The record is not a SQLite file", "Set LLMOPS_STORE to another path"),
+            "SQLITE_CANTOPEN": (
+                "The record cannot be opened",
+                "Check the path and its permissions",
+            ),
+            "SQLITE_NOTADB": (
+                "The record is not a SQLite file",
+                "Set LLMOPS_STORE to another path",
+            ),
             "SQLITE_CORRUPT": ("The record is damaged", "Restore a copy, or move the file away"),
         }
         for prefix, (message, hint) in why.items():

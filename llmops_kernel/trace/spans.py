@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 SpanKind = Literal["cell", "ask", "llm", "embeddings", "tool", "retrieval", "judge", "run"]
 SpanStatus = Literal["running", "ok", "error", "refused", "cancelled", "interrupted"]

@@ -105,7 +105,9 @@ def _why(error: BaseException) -> dict[str, Any]:
 
 def _input(request: Request) -> str:
     body = request.to_body()
-    shown = {key: body[key] for key in ("messages", "input", "tools", "response_format") if key in body}
+    shown = {
+        key: body[key] for key in ("messages", "input", "tools", "response_format") if key in body
+    }
     return json.dumps(shown, ensure_ascii=False, default=str)
 
 
@@ -113,7 +115,6 @@ def _output(reply: Reply) -> str:
     if reply.kind == "embeddings":
         return f"{len(reply.choices)} vectors"
     messages = [choice.get("message") or {} for choice in reply.choices]
-    if len(messages) == 1 and isinstance(messages[0].get("content"), str):
-        if not messages[0].get("tool_calls"):
-            return str(messages[0]["content"])
+    if len(messages) == 1 and not messages[0].get("tool_calls") and messages[0].get("content"):
+        return str(messages[0]["content"])
     return json.dumps(messages, ensure_ascii=False, default=str)

@@ -134,7 +134,9 @@ def new_id() -> str:
 
 
 def _span(row: tuple[Any, ...]) -> Span:
-    (span_id, trace_id, parent_id, name, kind, started, ended, status, attributes, into, out, _) = row
+    (span_id, trace_id, parent_id, name, kind, started, ended, status, attributes, into, out, _) = (
+        row
+    )
     return Span(
         span_id=span_id,
         trace_id=trace_id,

@@ -9,7 +9,7 @@ from llmops_kernel.calls import CallContext, ChatRequest, fingerprint
 from llmops_kernel.errors import LoopDetected
 from llmops_kernel.settings import BreakerSettings
 
-OFF = {name: 0 for name in BreakerSettings.model_fields}
+OFF = dict.fromkeys(BreakerSettings.model_fields, 0)
 
 
 class Clock:

@@ -59,11 +59,15 @@ WORST_INPUT = 8 * 1_000
 
 
 def whole(text: str = "yes", usage: Usage | None = None) -> Reply:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": "stop",
+    }
     return Reply("r1", "gpt-4o", 1, (choice,), usage)
 
 
-def streamed(words: list[str], *, usage: dict[str, int] | None = None, fail: Exception | None = None,
+def streamed(words: list[str], *, usage: Any = None, fail: Exception | None = None,
              finish: bool = True) -> ReplyStream:  # fmt: skip
     async def chunks() -> AsyncIterator[dict[str, Any]]:
         for word in words:
@@ -224,9 +228,9 @@ async def test_a_stream_that_ends_early_settles_on_what_arrived(
 ) -> None:
     ledger = make_ledger(("user", "day", "1"))
     fail = ProviderError("reset") if how == "broken" else None
-    stream = await stage(
-        ledger, lambda r: streamed(["a", "b"], fail=fail, finish=how == "left")
-    )(REQUEST.with_(stream=True), CONTEXT)
+    stream = await stage(ledger, lambda r: streamed(["a", "b"], fail=fail, finish=how == "left"))(
+        REQUEST.with_(stream=True), CONTEXT
+    )
     if how == "left":
         await stream.__anext__()
         await stream.__anext__()

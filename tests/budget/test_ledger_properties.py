@@ -42,7 +42,8 @@ class LedgerLife(RuleBasedStateMachine):
         self.store = open_store(f"sqlite:///{self.folder.name}/record.db")
         self.seconds = _START
         caps = [
-            ActiveCap(Cap(scope=s, window=w, usd=Decimal(n) / 10**9)) for s, w, n in _CAPS  # type: ignore[arg-type]
+            ActiveCap(Cap(scope=s, window=w, usd=Decimal(n) / 10**9))
+            for s, w, n in _CAPS  # type: ignore[arg-type]
         ]
         self.ledgers = [Ledger(self.store, caps, clock=lambda: self.seconds) for _ in range(2)]
         self.count = 0

@@ -126,7 +126,7 @@ def test_sqlite_file_is_private(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{path}")
     with store.transaction() as tx:
         tx.run(_PUT, ("x", ""))
-    for name in os.listdir(path.parent):
+    for name in (p.name for p in path.parent.iterdir()):
         mode = stat.S_IMODE((path.parent / name).stat().st_mode)
         assert mode == 0o600, name
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700

@@ -10,7 +10,7 @@ from llmops_kernel.budget import Ledger, reap
 from llmops_kernel.calls import CallContext, ChatRequest, Outcome, Reply, Usage
 from llmops_kernel.errors import BudgetExceeded, ProviderError
 from llmops_kernel.store import Lease, Store
-from llmops_kernel.trace import TraceStage, Tracer, new_id
+from llmops_kernel.trace import Tracer, TraceStage, new_id
 
 REQUEST = ChatRequest("m", ({"role": "user", "content": "my key is sk-123"},))
 

@@ -1,0 +1,459 @@
+"""The composition root: builds every part from Settings and puts the stages in order.
+
+The only place where the rooms meet. A `Session` is what magics, the kernel, the endpoint, the
+runner and plain Python programs share.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+from decimal import Decimal
+from functools import partial
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Self
+
+from llmops_kernel._version import __version__
+from llmops_kernel.budget import (
+    ActiveCap,
+    BreakerStage,
+    BudgetStage,
+    CapStatus,
+    Ledger,
+    LedgerEvent,
+    LoopBreaker,
+    OutputLimits,
+    Scopes,
+    control,
+    nano,
+    reap,
+)
+from llmops_kernel.budget.refusals import EVERYBODY
+from llmops_kernel.calls import (
+    CallContext,
+    ChatRequest,
+    Reply,
+    ReplyStream,
+    build_path,
+    fingerprint,
+)
+from llmops_kernel.calls.catalog import Catalog
+from llmops_kernel.calls.counting import TokenCounting
+from llmops_kernel.calls.dispatch import Dispatcher
+from llmops_kernel.calls.keys import Keys
+from llmops_kernel.calls.loop import BackgroundLoop
+from llmops_kernel.calls.offline import OfflineEngine
+from llmops_kernel.calls.providers import key_names
+from llmops_kernel.calls.resolve import ResolveStage
+from llmops_kernel.calls.retry import RetryStage
+from llmops_kernel.calls.upstream import HTTPUpstream
+from llmops_kernel.cells import CellCost, CellRun
+from llmops_kernel.errors import LLMOpsError
+from llmops_kernel.guard import Secrets
+from llmops_kernel.housekeeping import Housekeeping
+from llmops_kernel.prompts import Answer, AskSpec, run_ask
+from llmops_kernel.settings import Cap, ProviderSettings, Scope, Settings, Window
+from llmops_kernel.store import open_store
+from llmops_kernel.surroundings import OUTER_KEY, surroundings
+from llmops_kernel.trace import Span, SpanNode, Tracer, TraceStage, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+
+    from llmops_kernel.calls import Chunk, Message, Request
+    from llmops_kernel.calls.endpoint import Endpoint, EndpointInfo
+
+
+class Session:
+    """Every model call of a process: capped, traced, and settled in one ledger.
+
+    Args:
+        settings: All settings; read from file and environment when not given.
+        store: URL of the record, over the settings'.
+        caps: Caps, in place of the settings'; commands cannot change these.
+        overrides: Further settings by name (``model="sim/gpt-4o"``).
+
+    Raises:
+        SettingsError: A setting cannot be used.
+        StoreError: The record cannot be opened: without it nothing is spent.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings | None = None,
+        store: str | None = None,
+        caps: Sequence[Cap] | None = None,
+        **overrides: Any,
+    ) -> None:
+        if store is not None:
+            overrides["store"] = store
+        if caps is not None:
+            overrides["caps"] = tuple(caps)
+        if settings is None:
+            settings = Settings.load(overrides)
+        elif overrides:
+            settings = settings.model_copy(update=overrides)
+        if not settings.run_id:
+            settings = settings.model_copy(update={"run_id": new_id()[:12]})
+        self.settings = settings
+        self.secrets = Secrets()
+        outer = surroundings.outer_door(os.environ)
+        taken = {**surroundings.keys, **({OUTER_KEY: outer[1]} if outer else {})}
+        self.keys = Keys(os.environ, taken)
+        self.store = open_store(settings.store)
+        active = _active_caps(settings, given=caps is not None)
+        self.ledger = Ledger(self.store, active, zone=settings.timezone)
+        self.tracer = Tracer(
+            self.store,
+            self.ledger.lease,
+            run_id=settings.run_id,
+            capture=settings.capture,
+            redact=self.secrets.redact,
+        )
+        self.breaker = LoopBreaker(settings.breaker, fingerprint=fingerprint)
+        self.catalog = self._build_catalog(outer)
+        self._upstream = HTTPUpstream(keys=self._key_of)
+        self._path = build_path(self._stages(), self._dispatcher())
+        self._loop = BackgroundLoop()
+        self._cell = CellRun()
+        self._lock = RLock()
+        self._endpoint: Endpoint | None = None
+        self._housekeeping = Housekeeping(self.store, self.ledger, self._loop)
+        self._closed = False
+        reap(self.ledger)
+        atexit.register(self.close)
+
+    # ---- the path of a call -------------------------------------------------------------------
+
+    def _stages(self) -> list[Any]:
+        """Return the stages, outermost first. Their order is the policy of the house."""
+        settings = self.settings
+        limits = OutputLimits(settings.default_max_tokens, settings.min_tokens)
+        return [
+            partial(TraceStage, tracer=self.tracer),
+            partial(BreakerStage, breaker=self.breaker),
+            partial(ResolveStage, catalog=self.catalog),
+            partial(RetryStage, retries=settings.retries),
+            partial(BudgetStage, ledger=self.ledger, counting=TokenCounting(), limits=limits),
+        ]
+
+    def _dispatcher(self) -> Dispatcher:
+        engine = OfflineEngine()
+        return Dispatcher(local={"offline": engine, "sim": engine}, upstream=self._upstream)
+
+    async def acall(
+        self, request: Request, context: CallContext | None = None
+    ) -> Reply | ReplyStream:
+        """Serve a request on the session's own loop.
+
+        A `ReplyStream` comes back for a streaming request; iterate it to its end or close it.
+        """
+        cell = self._cell
+        self._housekeeping.call_begins()
+        try:
+            reply = await self._path(request, context or self.context())
+        except BaseException:
+            self._housekeeping.call_ended()
+            raise
+
+        def ended(outcome: Any) -> None:
+            cell.add(outcome)
+            self._housekeeping.call_ended()
+
+        return await reply.observed(ended)
+
+    def call(self, request: Request, **context: Any) -> Reply:
+        """Serve a request and wait for the whole reply; Ctrl-C cancels and settles it."""
+        return self._loop.run(self._whole(request, self.context(**context)))
+
+    def stream(self, request: ChatRequest, **context: Any) -> Iterator[Chunk]:
+        """Serve a request and yield OpenAI chunk objects as they arrive."""
+        opened = self._loop.run(self.acall(request.with_(stream=True), self.context(**context)))
+        assert isinstance(opened, ReplyStream)
+        try:
+            yield from self._loop.iterate(opened)
+        finally:
+            self._loop.run(opened.aclose())
+
+    async def _whole(self, request: Request, context: CallContext) -> Reply:
+        reply = await self.acall(request, context)
+        return await reply.collect() if isinstance(reply, ReplyStream) else reply
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        model: str | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
+        context: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> Reply:
+        """Call a model with OpenAI-shaped messages; ``fields`` are fields of the request body."""
+        body = {"model": model or self.settings.model, "messages": list(messages), **fields}
+        if tools:
+            body["tools"] = list(tools)
+        return self.call(ChatRequest.from_body(body), **(context or {}))
+
+    def ask(self, prompt: str, **options: Any) -> Answer:
+        """Ask a model and return an `Answer`.
+
+        Args:
+            prompt: The question or instruction.
+            options: ``model``, ``system``, ``max_tokens``, ``temperature``, ``seed``, ``schema``
+                (a pydantic model, a JSON schema: typed output in ``answer.data``), ``examples``
+                (pairs of input and output), ``think`` (reason first), ``context`` (text to answer
+                from), ``repair`` (tries to correct invalid typed output), ``max_usd`` (a cap for
+                each call this question makes).
+
+        Raises:
+            CallRefused: A cap, a stop or the loop breaker refused; nothing was spent.
+            OutputInvalid: Typed output stayed invalid after repair.
+            ProviderError: The provider failed.
+        """
+        max_usd = options.pop("max_usd", None)
+        spec = AskSpec(prompt=prompt, model=options.pop("model", None) or self.settings.model,
+                       **options)  # fmt: skip
+        cap = None if max_usd is None else nano(Decimal(str(max_usd)))
+        with self._span("ask", "ask") as where:
+
+            def call(request: ChatRequest) -> Reply:
+                return self.call(request, max_usd_nano=cap, **where)
+
+            return run_ask(call, spec, trace_id=where["trace_id"])
+
+    @contextlib.contextmanager
+    def _span(self, name: str, kind: Any) -> Iterator[dict[str, str]]:
+        here = self.context()
+        span_id = self.tracer.start(name, kind, trace_id=here.trace_id, parent_id=here.span_id)
+        try:
+            yield {"trace_id": here.trace_id, "span_id": span_id}
+        except BaseException as error:
+            self.tracer.end(span_id, "error", attributes={"error": type(error).__name__})
+            raise
+        self.tracer.end(span_id)
+
+    # ---- where we are -------------------------------------------------------------------------
+
+    def context(self, **changes: Any) -> CallContext:
+        """Return the context of a call made now: who, which cell, which trace."""
+        cell, settings = self._cell, self.settings
+        values: dict[str, Any] = {
+            "call_id": new_id(),
+            "user": settings.user,
+            "project": settings.project,
+            "notebook": settings.notebook,
+            "cell_id": cell.cell_id,
+            "cell_run": cell.cell_run,
+            "run_id": settings.run_id,
+            "tenant": settings.tenant,
+            **changes,
+        }
+        if not values.get("trace_id"):
+            values["trace_id"] = cell.trace_id or new_id()
+        if "span_id" not in values:
+            values["span_id"] = cell.span(self.tracer)
+        return CallContext(**values)
+
+    def begin_cell(self, cell_id: str) -> None:
+        """Say that a cell begins to run: its calls are counted and traced together."""
+        self._cell = CellRun(cell_id, trace_id=new_id())
+
+    def end_cell(self, ok: bool = True) -> CellCost:
+        """Say that the cell ended; return what it cost. Late calls still count to it."""
+        cost = self._cell.end(self.tracer, ok=ok)
+        self.store.flush()
+        return cost
+
+    # ---- money --------------------------------------------------------------------------------
+
+    @property
+    def scopes(self) -> Scopes:
+        """The values that caps are matched against, apart from the model."""
+        s = self.settings
+        return Scopes(s.user, s.project, s.notebook, s.run_id, s.tenant)
+
+    def budget(self) -> list[CapStatus]:
+        """Return the state of every cap, one entry per cap and book."""
+        return control.statuses(self.ledger, self.scopes)
+
+    def set_cap(
+        self, usd: Decimal, *, scope: Scope = "user", window: Window = "day"
+    ) -> list[CapStatus]:
+        """Set a cap's limit for good, in the ledger; every kernel sees it at its next call."""
+        control.set_limit(self.ledger, self.scopes, usd, scope, window)
+        return self.budget()
+
+    def raise_cap(
+        self, usd: Decimal, *, scope: Scope = "user", window: Window = "day"
+    ) -> list[CapStatus]:
+        """Allow ``usd`` more in the current window only."""
+        control.raise_limit(self.ledger, self.scopes, usd, scope, window)
+        return self.budget()
+
+    def stop_spending(self, reason: str = "") -> None:
+        """Refuse every call of this user, in all kernels, from the next one on."""
+        control.stop(self.ledger, "user", self.settings.user, reason, self.settings.user)
+
+    def resume_spending(self) -> bool:
+        """Allow calls again, and let the loop breaker start counting anew."""
+        tripped = self.breaker.tripped is not None
+        self.breaker.reset()
+        user = self.settings.user
+        lifted = control.resume(self.ledger, "user", user, user)
+        return control.resume(self.ledger, EVERYBODY, "", user) or lifted or tripped
+
+    def stopped(self) -> str | None:
+        """Return why calls are refused ("" without a reason); None when they are not."""
+        return control.stopped(self.ledger, self.scopes)
+
+    def history(self, limit: int = 20) -> list[LedgerEvent]:
+        """Return the newest events of the ledger, newest first."""
+        return control.history(self.ledger, limit, None)
+
+    def alerts(self) -> list[str]:
+        """Return the alerts nobody has been shown yet; each is returned once."""
+        return self._housekeeping.unshown_alerts()
+
+    # ---- the record ---------------------------------------------------------------------------
+
+    def trace(self, trace_id: str | None = None) -> SpanNode | None:
+        """Return a trace as a tree; the last one without an id."""
+        return self.tracer.trace(trace_id)
+
+    def traces(self, limit: int = 20) -> list[Span]:
+        """Return the roots of the newest traces, newest first."""
+        return self.tracer.roots(limit)
+
+    # ---- HTTP ---------------------------------------------------------------------------------
+
+    def models(self) -> list[str]:
+        """Return the model names to offer; many more are understood."""
+        return self.catalog.models()
+
+    def endpoint(self, *, host: str = "127.0.0.1", port: int = 0) -> EndpointInfo:
+        """Return the HTTP endpoint, started at the first call."""
+        from llmops_kernel.calls.endpoint import Endpoint
+
+        with self._lock:
+            if self._endpoint is None:
+                endpoint = Endpoint(self, self._loop, host=host, port=port)
+                endpoint.start()
+                self.secrets.register(endpoint.info.token)
+                self._endpoint = endpoint
+            return self._endpoint.info
+
+    def take_over_environment(self, environ: MutableMapping[str, str]) -> dict[str, str]:
+        """Take the provider keys out of an environment and return what points clients here.
+
+        The keys stay in this process's memory: this keeps them out of outputs, logs and child
+        processes, and makes clients come through the door. It is no wall against code that looks
+        for them.
+        """
+        info = self.endpoint()
+        taken = self.keys.take(environ, key_names(self.settings.providers))
+        for value in taken.values():
+            self.secrets.register(value)
+        surroundings.taken_over(environ, taken, info.token)
+        return info.env()
+
+    # ---- the rest -----------------------------------------------------------------------------
+
+    def configure(self, **fields: Any) -> None:
+        """Change settings of how things are shown and which model is asked by default."""
+        checked = Settings.load({**self.settings.model_dump(exclude_unset=True), **fields})
+        update = {name: getattr(checked, name) for name in fields}
+        self.settings = self.settings.model_copy(update=update)
+
+    def status(self) -> dict[str, Any]:
+        """Return JSON-like facts about this session."""
+        info = self._endpoint.info if self._endpoint else None
+        return {
+            "version": __version__,
+            "model": self.settings.model,
+            "provider": self.settings.provider,
+            "user": self.settings.user,
+            "project": self.settings.project,
+            "notebook": self.settings.notebook,
+            "run": self.settings.run_id,
+            "store": self.store.label,
+            "warnings": self.store.warnings(),
+            "endpoint": info.base_url if info else None,
+            "stopped": self.stopped(),
+            "breaker": self.breaker.tripped,
+        }
+
+    def close(self) -> None:
+        """Cancel what runs (and settle it), stop the endpoint, write everything, let go."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        atexit.unregister(self.close)
+        self._housekeeping.stop()
+        if self._endpoint is not None:
+            self._endpoint.stop()
+        with contextlib.suppress(RuntimeError):
+            self._loop.run(self._upstream.close())
+        self._loop.stop()
+        with contextlib.suppress(LLMOpsError):
+            self.ledger.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _build_catalog(self, outer: tuple[str, str] | None) -> Catalog:
+        settings, upstream = self.settings, surroundings.upstream(os.environ)
+        if outer is not None:
+            # A child of a kernel: that kernel's door meters, so here its calls are free.
+            door = ProviderSettings(base_url=outer[0], key_env=OUTER_KEY, free=True)
+            providers = {**settings.providers, "openai": door}
+            settings, upstream = settings.model_copy(update={"providers": providers}), outer[0]
+        return Catalog(settings, has_key=self.keys.has, upstream_url=upstream)
+
+    def _key_of(self, target: Any) -> str | None:
+        key = self.keys.get(target.key_env) if target.key_env else None
+        if key:
+            self.secrets.register(key)
+        return key
+
+
+def _active_caps(settings: Settings, *, given: bool) -> list[ActiveCap]:
+    source = (
+        "argument" if given else "settings" if "caps" in settings.model_fields_set else "default"
+    )
+    active = [ActiveCap(cap, source) for cap in settings.caps]  # type: ignore[arg-type]
+    if settings.run_budget_usd is not None:
+        cap = Cap(scope="run", window="total", usd=settings.run_budget_usd)
+        active.append(ActiveCap(cap, "run"))
+    return active
+
+
+_current: Session | None = None
+_current_lock = RLock()
+
+
+def current_session() -> Session:
+    """Return the process's session, made from the settings at the first call."""
+    global _current
+    with _current_lock:
+        if _current is None or _current._closed:  # noqa: SLF001
+            _current = Session()
+        return _current
+
+
+def active_session() -> Session | None:
+    """Return the process's session if somebody made one."""
+    return _current if _current is not None and not _current._closed else None  # noqa: SLF001
+
+
+def set_current(session: Session | None) -> None:
+    """Make a session the process's own (None: forget it, without closing it)."""
+    global _current
+    with _current_lock:
+        _current = session
