@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
     from llmops_kernel.calls import Chunk, Message, Request
+    from llmops_kernel.calls.catalog import Target
     from llmops_kernel.calls.endpoint import Endpoint, EndpointInfo
 
 
@@ -114,7 +115,7 @@ class Session:
         )
         self.breaker = LoopBreaker(settings.breaker, fingerprint=fingerprint)
         self.catalog = self._build_catalog(outer)
-        self._upstream = HTTPUpstream(keys=self._key_of)
+        self._upstream = HTTPUpstream(self._key_of, variables=self._variable)
         self._path = build_path(self._stages(), self._dispatcher())
         self._loop = BackgroundLoop()
         self._cell = CellRun()
@@ -332,13 +333,21 @@ class Session:
         """Return the model names to offer; many more are understood."""
         return self.catalog.models()
 
-    def endpoint(self, *, host: str = "127.0.0.1", port: int = 0) -> EndpointInfo:
-        """Return the HTTP endpoint, started at the first call."""
+    def endpoint(self, **options: Any) -> EndpointInfo:
+        """Return the HTTP endpoint, started at the first call.
+
+        Args:
+            options: For the first call: ``host``, ``port``, ``hosts`` and ``trust_user`` of
+                `Endpoint`.
+
+        Raises:
+            SettingsError: The address cannot be used.
+        """
         from llmops_kernel.calls.endpoint import Endpoint
 
         with self._lock:
             if self._endpoint is None:
-                endpoint = Endpoint(self, self._loop, host=host, port=port)
+                endpoint = Endpoint(self, self._loop, **options)
                 endpoint.start()
                 self.secrets.register(endpoint.info.token)
                 self._endpoint = endpoint
@@ -416,11 +425,14 @@ class Session:
             settings, upstream = settings.model_copy(update={"providers": providers}), outer[0]
         return Catalog(settings, has_key=self.keys.has, upstream_url=upstream)
 
-    def _key_of(self, target: Any) -> str | None:
-        key = self.keys.get(target.key_env) if target.key_env else None
-        if key:
-            self.secrets.register(key)
-        return key
+    def _key_of(self, target: Target) -> str | None:
+        return self._variable(target.key_env)
+
+    def _variable(self, name: str) -> str | None:
+        value = self.keys.get(name)
+        if value:
+            self.secrets.register(value)
+        return value
 
 
 def _active_caps(settings: Settings, *, given: bool) -> list[ActiveCap]:
