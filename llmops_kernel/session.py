@@ -95,9 +95,9 @@ class Session:
         if settings is None:
             settings = Settings.load(overrides)
         elif overrides:
-            settings = settings.model_copy(update=overrides)
+            settings = settings.with_(**overrides)
         if not settings.run_id:
-            settings = settings.model_copy(update={"run_id": new_id()[:12]})
+            settings = settings.with_(run_id=new_id()[:12])
         self.settings = settings
         self.secrets = Secrets()
         outer = surroundings.outer_door(os.environ)
@@ -371,9 +371,7 @@ class Session:
 
     def configure(self, **fields: Any) -> None:
         """Change settings of how things are shown and which model is asked by default."""
-        checked = Settings.load({**self.settings.model_dump(exclude_unset=True), **fields})
-        update = {name: getattr(checked, name) for name in fields}
-        self.settings = self.settings.model_copy(update=update)
+        self.settings = self.settings.with_(**fields)
 
     def status(self) -> dict[str, Any]:
         """Return JSON-like facts about this session."""
@@ -422,7 +420,7 @@ class Session:
             # A child of a kernel: that kernel's door meters, so here its calls are free.
             door = ProviderSettings(base_url=outer[0], key_env=OUTER_KEY, free=True)
             providers = {**settings.providers, "openai": door}
-            settings, upstream = settings.model_copy(update={"providers": providers}), outer[0]
+            settings, upstream = settings.with_(providers=providers), outer[0]
         return Catalog(settings, has_key=self.keys.has, upstream_url=upstream)
 
     def _key_of(self, target: Target) -> str | None:

@@ -201,6 +201,10 @@ class Settings(_Frozen):
         _merge(values, dict(overrides or {}))
         return _build(values, str(path) if path else "the settings")
 
+    def with_(self, **changes: Any) -> Settings:
+        """Return a changed copy, checked like everything else (raises `SettingsError`)."""
+        return _build({**self.model_dump(exclude_unset=True), **changes}, "the arguments")
+
 
 def _find_file(folder: Path, environ: Mapping[str, str]) -> Path | None:
     if named := environ.get("LLMOPS_CONFIG"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llmops_kernel.budget.caps import Scopes
 from llmops_kernel.budget.ledger import Charge, Hold
@@ -39,6 +39,10 @@ class Counting(Protocol):
 
     def text(self, text: str) -> int:
         """Return the likely tokens of a text, rather too many than too few."""
+        ...
+
+    def conditions(self, request: Request) -> dict[str, Any]:
+        """Return what makes a request dearer, as further arguments of `Price.worst`."""
         ...
 
     def usage(self, request: Request, reply: Reply, model: str) -> Usage:
@@ -80,9 +84,10 @@ class BudgetStage:
         target = context.target
         assert target is not None, "the resolving stage comes before this one"
         scopes = scopes_of(context)
-        counted = 0 if target.price.free else self.counting.bound(request, target.model)
+        counted = 0 if target.price.free else self.counting.bound(request, target.name)
         request = await self._bounded(request, target, scopes, counted)
-        amount = target.price.worst(counted, (request.max_tokens or 0) * request.n)
+        dearer = self.counting.conditions(request)
+        amount = target.price.worst(counted, (request.max_tokens or 0) * request.n, **dearer)
         _check_call_cap(context, amount, target.book)
         hold = await self._reserve(context, target, scopes, amount)
         try:
@@ -106,7 +111,9 @@ class BudgetStage:
         if room is not None:
             # Less than the least is refused by the reservation, with the figures of its cap.
             least = min(self._limits.least, wanted)
-            wanted = max(_affordable(target, counted, request.n, room, wanted), least)
+            dearer = self.counting.conditions(request)
+            affordable = _affordable(target, counted, request.n, room, wanted, dearer)
+            wanted = max(affordable, least)
         return request.with_(max_tokens=wanted)
 
     async def _reserve(
@@ -160,7 +167,7 @@ class BudgetStage:
             # through either.
             cost = max(
                 hold.amount,
-                target.price.cost(self.counting.usage(request, outcome.reply, target.model)),
+                target.price.cost(self.counting.usage(request, outcome.reply, target.name)),
             )
         detail: dict[str, object] = {"ending": outcome.ending}
         if doubt:
@@ -172,11 +179,11 @@ class BudgetStage:
     def _usage(self, request: Request, target: Target, outcome: Outcome) -> tuple[Usage, str]:
         reported = outcome.reply.usage
         if reported is None:
-            return self.counting.usage(request, outcome.reply, target.model), "missing"
+            return self.counting.usage(request, outcome.reply, target.name), "missing"
         written = self.counting.text(outcome.reply.output_text())
         if reported.output_tokens * 4 < written and written > _SMALL:
             # Text without tokens: the provider's count is wrong, ours stands in.
-            counted = self.counting.usage(request, outcome.reply, target.model)
+            counted = self.counting.usage(request, outcome.reply, target.name)
             return replace(
                 reported,
                 input_tokens=max(reported.input_tokens, counted.input_tokens),
@@ -216,13 +223,14 @@ class _Meter:
         if not self._chunks:
             return True
         if self._input is None:
-            self._input = self._counting.bound(self._request, self._target.model)
+            self._input = self._counting.bound(self._request, self._target.name)
         # Rather a little late than too early: a provider that keeps to the bound is never cut.
         counted = max(self._chunks, self._size // 5)
         allowed = (self._request.max_tokens or 0) * self._request.n
         if counted <= allowed:
             return True
-        return self._target.price.worst(self._input, counted) <= self._hold.amount
+        dearer = self._counting.conditions(self._request)
+        return self._target.price.worst(self._input, counted, **dearer) <= self._hold.amount
 
     async def settle(self, outcome: Outcome) -> Reply:
         """Book the outcome and write the figures into the reply."""
@@ -246,15 +254,21 @@ def scopes_of(context: CallContext) -> Scopes:
     )
 
 
-def _affordable(target: Target, counted: int, n: int, room: int, wanted: int) -> int:
+def _affordable(
+    target: Target, counted: int, n: int, room: int, wanted: int, dearer: dict[str, Any]
+) -> int:
     """Return the output tokens per choice that ``room`` nano-dollars pay for, up to ``wanted``."""
-    if target.price.worst(counted, wanted * n) <= room:
+
+    def fits(tokens: int) -> bool:
+        return target.price.worst(counted, tokens * n, **dearer) <= room
+
+    if fits(wanted):
         return wanted
     # The worst case grows with the tokens: look for the largest that fits.
     low, high = 0, wanted
     while low < high:
         middle = (low + high + 1) // 2
-        if target.price.worst(counted, middle * n) <= room:
+        if fits(middle):
             low = middle
         else:
             high = middle - 1

@@ -36,7 +36,7 @@ class Assembler:
             created=chunk.get("created") or head.created,
         )
         if chunk.get("usage"):
-            self._usage = Usage.from_body(chunk["usage"])
+            self._usage = Usage.from_body(chunk["usage"], tier=chunk.get("service_tier"))
         for part in chunk.get("choices") or ():
             choice = self._choices.setdefault(
                 part.get("index", 0), {"finish_reason": None, "message": {"role": "assistant"}}

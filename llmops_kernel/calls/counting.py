@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from llmops_kernel.calls.tokens import bound_tokens, count_request, count_tokens
+from llmops_kernel.calls.prices import tier_of
+from llmops_kernel.calls.tokens import bound_tokens, count_request, count_tokens, has_media
 from llmops_kernel.calls.usage import Usage
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ class TokenCounting:
     def text(self, text: str) -> int:
         """Return the likely tokens of a text."""
         return count_tokens(text)
+
+    def conditions(self, request: Request) -> dict[str, Any]:
+        """Return what makes a request dearer, as further arguments of `Price.worst`."""
+        return {"tier": tier_of(request), "media": has_media(request)}
 
     def usage(self, request: Request, reply: Reply, model: str) -> Usage:
         """Return the likely usage of a call, marked as estimated."""

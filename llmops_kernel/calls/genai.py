@@ -59,7 +59,7 @@ class GenaiPrice:
 
         Args:
             usage: Tokens and other units; its tier selects the service tier's prices.
-            at: When the call was made (default: now).
+            at: When the call was made, with a time zone (default: now).
         """
         at = at or datetime.now(UTC)
         if any(name.endswith("_seconds") for name, _ in usage.details):
@@ -85,8 +85,15 @@ class GenaiPrice:
         Covers cache writes, reasoning, long-context tiers, fees per request, every time of day, and
         price changes within a day of ``at``. Searches and other tools that a provider bills per use
         are not tokens and not covered.
+
+        Args:
+            input_tokens: Most input tokens, cached ones included.
+            output_tokens: Most output tokens of all choices, reasoning included.
+            tier: The service tier the request asks for; "" for the standard one.
+            media: Whether the call has audio, images or video.
+            at: When the call is made, with a time zone (default: now).
         """
-        at = at or datetime.now(UTC)
+        at = at.astimezone(UTC) if at else datetime.now(UTC)
         key = (at.toordinal(), tier)
         bound = self._bounds.get(key)
         if bound is None:

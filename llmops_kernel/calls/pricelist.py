@@ -7,7 +7,7 @@ to update itself from the network, so one version of the package is one list of 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,12 +36,10 @@ def find_price(provider: str, model: str) -> GenaiPrice | None:
     else:
         known = _likely_first(snapshot, model)
     for each in known:
-        found = each.find_model(model, all_providers=snapshot.providers)
-        if found is not None:
-            price = GenaiPrice(each, found)
-            # A listed model without figures is not free: nobody knows what it costs.
-            if "input_tokens" in price.priced:
-                return price
+        price = _listed(each.id, model)
+        # A listed model without figures is not free: nobody knows what it costs.
+        if price is not None and "input_tokens" in price.priced:
+            return price
     return None
 
 
@@ -153,11 +151,10 @@ def cost_of_response(
     usage = usage_of_response(body, provider, api_flavor)
     if model is None:
         model, _ = _provider(provider).extract_usage(body, api_flavor=api_flavor)
-    known = _provider(provider)
-    found = known.find_model(model, all_providers=_snapshot().providers) if model else None
-    if found is None:
+    price = _listed(provider, model) if model else None
+    if price is None:
         raise UnknownPrice(f"No price is known for {model!r} at {provider}")
-    return GenaiPrice(known, found).cost(usage, at=at)
+    return price.cost(usage, at=at)
 
 
 @cache
@@ -174,6 +171,13 @@ def _provider(provider: str) -> Provider:
             return each
     known = nearest(provider, (each.id for each in _snapshot().providers))
     raise UnknownModel(f"genai-prices has no provider {provider!r}{known}")
+
+
+@lru_cache(maxsize=1_024)
+def _listed(provider: str, model: str) -> GenaiPrice | None:
+    known = _provider(provider)
+    found = known.find_model(model, all_providers=_snapshot().providers)
+    return GenaiPrice(known, found) if found is not None else None
 
 
 def _likely_first(snapshot: DataSnapshot, model: str) -> list[Provider]:

@@ -45,6 +45,9 @@ class WordCounting:
     def bound(self, request: Any, model: str) -> int:
         return 2 * len(request.text.split())
 
+    def conditions(self, request: Any) -> dict[str, Any]:
+        return {}
+
     def text(self, text: str) -> int:
         return len(text.split())
 
@@ -306,8 +309,11 @@ async def test_many_at_once_never_pass_the_cap(make_ledger: Make, store: Store) 
     )
     served = [r for r in results if isinstance(r, Reply)]
     assert all(isinstance(r, Reply | BudgetExceeded) for r in results)
-    assert len(served) == 1_000_000 // (WORST_INPUT + 10 * 4_000)
-    assert books(ledger) == (sum(r.cost_nano for r in served), 0)
+    # At least those that fit at their worst case; early settlements make room for more.
+    assert len(served) >= 1_000_000 // (WORST_INPUT + 10 * 4_000)
+    spent = sum(r.cost_nano for r in served)
+    assert books(ledger) == (spent, 0)
+    assert spent <= 1_000_000
 
 
 def test_scopes_carry_the_model_under_both_names() -> None:

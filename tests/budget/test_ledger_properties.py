@@ -48,7 +48,7 @@ class LedgerLife(RuleBasedStateMachine):
         self.ledgers = [Ledger(self.store, caps, clock=lambda: self.seconds) for _ in range(2)]
         self.count = 0
         self.stopped = False
-        self.limits = {(s, w): n for s, w, n in _CAPS}
+        self.set_for_ann: int | None = None
         # What the plain model thinks: (scope, value, window, start, book) -> [held, spent].
         self.model: dict[tuple[Any, ...], list[int]] = {}
         self.overrun: set[tuple[Any, ...]] = set()
@@ -70,8 +70,7 @@ class LedgerLife(RuleBasedStateMachine):
         scopes = replace(Scopes(user, "p", "n", "r", "t"), model=model, model_name=f"x/{model}")
         keys = self._keys(scopes, book)
         fits = amount == 0 or all(
-            sum(self.model.get(key, (0, 0))) + amount <= self.limits[(key[0], key[2])]
-            for key in keys
+            sum(self.model.get(key, (0, 0))) + amount <= self._limit(key) for key in keys
         )
         try:
             hold = self.ledgers[which].reserve(
@@ -144,21 +143,23 @@ class LedgerLife(RuleBasedStateMachine):
     @invariant()
     def no_cap_is_passed(self) -> None:
         for key, (held, spent) in self.model.items():
+            # A limit may be set below what is spent already.
             if key not in self.overrun and key[:3] != ("user", "ann", "day"):
-                assert held + spent <= self.limits[(key[0], key[2])]
+                assert held + spent <= self._limit(key)
+
+    def _limit(self, key: tuple[Any, ...]) -> int:
+        if key[:3] == ("user", "ann", "day") and self.set_for_ann is not None:
+            return self.set_for_ann
+        return next(n for scope, window, n in _CAPS if (scope, window) == (key[0], key[2]))
 
     def _keys(self, scopes: Scopes, book: str) -> list[tuple[Any, ...]]:
         from llmops_kernel.budget.windows import MICRO, window_bounds
 
         at = int(self.seconds * MICRO)
         keys = []
-        for scope, window, limit in _CAPS:
+        for scope, window, _ in _CAPS:
             start = window_bounds(window, at, "UTC")[0]  # type: ignore[arg-type]
             keys.append((scope, getattr(scopes, scope), window, start, book))
-            chosen = getattr(self, "set_for_ann", None)
-            if (scope, window) == ("user", "day"):
-                ann = scopes.user == "ann" and chosen is not None
-                self.limits[(scope, window)] = chosen if ann and chosen is not None else limit
         return keys
 
 

