@@ -7,9 +7,9 @@ threads or event loops, so the blocking and the asynchronous caller run the same
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from llmops_kernel.budget.status import usd
 from llmops_kernel.calls.request import ChatRequest
 from llmops_kernel.calls.usage import Usage
 from llmops_kernel.display.text import one_line
@@ -97,7 +97,7 @@ class AskResult:
             text=self.text,
             data=self.data,
             usage=self.usage,
-            usd=Decimal(self.cost_nano).scaleb(-9),
+            usd=usd(self.cost_nano),
             simulated=any(reply.simulated for reply in self.replies),
             cached=all(reply.cached for reply in self.replies),
             model=last.model,

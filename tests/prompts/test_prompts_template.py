@@ -116,7 +116,7 @@ def test_what_is_inserted_is_bounded() -> None:
     assert interpolate("{a}", {"a": "x" * 100}, max_inserted=100).cut == ()
 
 
-class Evaluated(Exception):  # noqa: N818
+class Evaluated(Exception):
     pass
 
 

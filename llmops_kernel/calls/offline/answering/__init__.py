@@ -1,0 +1,1 @@
+"""Answering in text: selecting sentences, classifying, judging."""

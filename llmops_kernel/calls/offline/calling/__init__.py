@@ -1,0 +1,1 @@
+"""Tool calls: which tools a request asks for, with which arguments."""

@@ -1,0 +1,1 @@
+"""Typed output: JSON schemas filled from text."""

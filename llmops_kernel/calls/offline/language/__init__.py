@@ -1,0 +1,1 @@
+"""Reading text without a language model: words, stems, sentences, typed values."""

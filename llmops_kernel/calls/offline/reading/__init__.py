@@ -1,0 +1,1 @@
+"""Reading a request: what it gives, what it asks, and which task it sets."""

@@ -1,0 +1,60 @@
+"""The same verbs from a shell: ``llmops run``, ``llmops budget``, ``llmops doctor`` and others.
+
+One module per verb, each with a line of help, its arguments and a function that returns the exit
+code. They are imported when the program starts and so import nothing heavy themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from llmops_kernel.errors import LLMOpsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_WRONG_USAGE = 2
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The arguments without the program's name (default: the process's own).
+
+    Returns:
+        0 for success, 1 for a failure that was told on stderr, 2 for wrong arguments, 130 after
+        Ctrl-C.
+    """
+    from llmops_kernel.cli._parser import build_parser
+
+    try:
+        arguments = build_parser().parse(sys.argv[1:] if argv is None else list(argv))
+    except LLMOpsError as error:
+        return _tell(error, _WRONG_USAGE)
+    except SystemExit as done:  # --help and --version print and leave
+        return int(done.code or 0)
+    try:
+        code: int = arguments.call(arguments)
+        sys.stdout.flush()
+    except LLMOpsError as error:
+        return _tell(error, 1)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted\n")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader left (`llmops ... | head`). Python must not find the pipe broken at exit again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    return code
+
+
+def _tell(error: LLMOpsError, code: int) -> int:
+    sys.stderr.write("\n".join(error._render_traceback_()) + "\n")
+    return code

@@ -1,0 +1,70 @@
+"""All parts of the extension in one shell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmops_kernel.magics import syntax
+from llmops_kernel.magics._session import SessionSource
+from llmops_kernel.magics.ask import AskMagics
+from llmops_kernel.magics.budget import BudgetMagics
+from llmops_kernel.magics.complete import Completion
+from llmops_kernel.magics.config import LLMOps
+from llmops_kernel.magics.hooks import CellHooks
+from llmops_kernel.magics.llmops import LLMOpsMagics
+from llmops_kernel.magics.trace import TraceMagics
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.magic import Magics
+
+    from llmops_kernel.session import Session
+
+
+class Extension:
+    """What ``%load_ext llmops_kernel`` adds to a shell, and takes out again."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self.source = SessionSource(self._adopt)
+        self._config = LLMOps(shell, self.source)
+        self._magics: list[Magics] = [
+            kind(shell, self.source)
+            for kind in (LLMOpsMagics, BudgetMagics, AskMagics, TraceMagics)
+        ]
+        methods = {
+            name: method
+            for each in self._magics
+            for table in each.magics.values()
+            for name, method in table.items()
+        }
+        self._completion = Completion(shell, methods, self.source)
+        self._hooks = CellHooks(shell, self.source)
+
+    def register(self) -> None:
+        """Add everything."""
+        self._shell.register_magics(*self._magics)
+        self._shell.configurables.append(self._config)  # type: ignore[arg-type]  # %config's list
+        syntax.register(self._shell)
+        self._completion.register()
+        self._hooks.register()
+
+    def unregister(self) -> None:
+        """Take everything out, leaving alone what somebody else has put in its place."""
+        self._hooks.unregister()
+        self._completion.unregister()
+        syntax.unregister(self._shell)
+        self._config.show_errors("short")
+        for each in self._magics:
+            for kind, table in each.magics.items():
+                theirs = self._shell.magics_manager.magics[kind]
+                for name, method in table.items():
+                    if theirs.get(name) == method:
+                        del theirs[name]
+        ours = [self._config, *self._magics]
+        self._shell.configurables[:] = [
+            each for each in self._shell.configurables if not any(each is own for own in ours)
+        ]
+
+    def _adopt(self, session: Session) -> None:
+        self._config.show_errors(session.settings.tracebacks)
