@@ -132,10 +132,9 @@ def _change(
     start = EVERY_WINDOW if every_window else bound.key.window_start
     place = (bound.key.scope, bound.key.scope_key, window)
     with ledger.store.transaction() as tx:
-        if every_window and (here := window_bounds(window, at, ledger.zone)[0]):
+        if every_window:
             # A raise of the current window would otherwise outlive the new limit.
-            tx_limit = Control("cap", *place, here, nano(amount), "")
-            ledger_rows.put_control(tx, tx_limit, scopes.user, at)
+            ledger_rows.drop_controls(tx, "cap", *place)
         ledger_rows.put_control(
             tx, Control("cap", *place, start, nano(amount), ""), scopes.user, at
         )

@@ -37,7 +37,7 @@ class LLMOpsKernelApp(IPKernelApp):
 
         This is the last step before code of the user can run (other extensions, startup files).
         """
-        from llmops_kernel.magics import refuse
+        from llmops_kernel.magics import load, refuse
 
         try:
             self._door = enter(os.environ)
@@ -45,7 +45,9 @@ class LLMOpsKernelApp(IPKernelApp):
             refuse(error)
             self.log.error("No model call can leave this kernel. %s", error.sentence())
         assert self.shell is not None, "initialize() makes it before the extensions"
-        self.shell.extension_manager.load_extension("llmops_kernel")
+        # Not by IPython's manager: a notebook's own `%load_ext llmops_kernel` would be told that
+        # it is loaded already, in an output that other kernels do not have. Loading twice is fine.
+        load(self.shell)
         super().init_extensions()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:

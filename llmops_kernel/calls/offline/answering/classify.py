@@ -133,8 +133,8 @@ def choose(
         text: What to label.
         labels: The allowed labels, at least one.
         examples: Labelled texts; those with other labels are left out.
-        by_sentence: Reason sentence by sentence: judge each one alone and let the clearest speak,
-            so that a long story around a request does not drown it.
+        by_sentence: Reason sentence by sentence: judge each one alone, too, so that the story
+            around a request does not drown it.
     """
     space = _Space(labels, examples)
     scores = space.scores(text)
@@ -154,13 +154,8 @@ def choose(
 
 
 def _merge(whole: dict[str, float], parts: Sequence[dict[str, float]]) -> dict[str, float]:
-    def edge(scores: dict[str, float]) -> float:
-        top = sorted(scores.values(), reverse=True)
-        return top[0] - (top[1] if len(top) > 1 else 0.0)
-
-    clearest = max(parts, key=edge)
-    strongest = {name: max(part[name] for part in parts) for name in whole}
-    return {name: whole[name] + 0.5 * strongest[name] + 0.5 * clearest[name] for name in whole}
+    """Add to the whole text's scores, label by label, what its best sentence says."""
+    return {name: whole[name] + max(part[name] for part in parts) for name in whole}
 
 
 class _Space:

@@ -93,7 +93,7 @@ def _classify(prompt: Prompt, task: Task, draw: Draw) -> str:
     examples = [e for e in prompt.examples if e.data is None]
     choice = draw.vary(choose(text, task.labels, examples, by_sentence=task.think))
     if not task.think:
-        return choice.label
+        return f"Answer: {choice.label}" if any(e.marked for e in examples) else choice.label
     lines = []
     telling = _most_telling(text, choice.shared)
     if telling:

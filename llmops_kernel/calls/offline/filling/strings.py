@@ -14,7 +14,7 @@ from llmops_kernel.calls.offline.answering.summary import summarise
 from llmops_kernel.calls.offline.answering.verdict import aspect_of, judge
 from llmops_kernel.calls.offline.filling.kinds import best_value, kinds_for
 from llmops_kernel.calls.offline.language.lexicon import STOP_WORDS, word_set
-from llmops_kernel.calls.offline.language.text import stem
+from llmops_kernel.calls.offline.language.text import content_stems, stem
 
 if TYPE_CHECKING:
     from llmops_kernel.calls.offline.filling.material import Material
@@ -81,7 +81,7 @@ def _without_values(material: Material) -> str:
             kept[value.start : value.end] = " " * (value.end - value.start)
     parts = re.split(r"[,;:|(\n]|\s[-\u2013—]\s|\s{3,}", "".join(kept))
     named = (re.sub(r"^\W*(?:x|of|for|at)?\s+|\W+$", "", f" {part.strip()}") for part in parts)
-    return next((name for name in named if name), "")
+    return next((name for name in named if content_stems(name)), "")
 
 
 def _currency(target: Target, material: Material) -> str | None:

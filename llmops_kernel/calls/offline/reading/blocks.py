@@ -28,9 +28,9 @@ _HEADS: dict[Role, str] = {
         customer question|user prompt|frage|pregunta|domanda|pergunta|vraag""",
     "subject": """input|message|customer message|user message|customer|utterance|ticket|tweet|
         review|comment|email|e-mail|customer email|mail|request|complaint|user|post|headline|
-        sentence|user input|customer request|support ticket|feedback|letter|subject|body|description|
-        user request|customer query|caller|client|now classify|text to classify|text to analyse|
-        text to analyze""",
+        sentence|user input|customer request|support ticket|feedback|letter|subject|body|
+        description|user request|customer query|caller|client|now classify|text to classify|
+        text to analyse|text to analyze""",
     "candidate": """answer|response|candidate|candidate answer|submission|submitted answer|
         model answer|assistant answer|assistant response|model response|prediction|generated answer|
         generated response|actual output|output|claim|claims|statement|statements|hypothesis|

@@ -55,16 +55,25 @@ _DESCRIBED = re.compile(
     r"[ \t]*(?::|=|[ \t][-\u2013—][ \t]|[ \t]means[ \t]|\((?=[^)]*\)\s*$))[ \t]*(?P<text>.+)$"
 )
 _VERDICTS = POSITIVE_VERDICTS | NEGATIVE_VERDICTS | UNSURE_VERDICTS
+_ANSWER_LINE = re.compile(r"[ \t*#]*(?:final )?answer[ \t*]*:[ \t*]*(\S.*?)[ \t*]*$", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"[A-Za-z][\w-]*$")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One demonstration; ``data`` is the output's JSON object, when it is one."""
+    """One demonstration.
+
+    Attributes:
+        text: The input.
+        output: The output; only what follows ``Answer:`` when it has such a line.
+        data: The output's JSON, when it is an object or a list.
+        marked: Whether the output has a line ``Answer:``.
+    """
 
     text: str
     output: str
     data: Any = None
+    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +85,18 @@ class Label:
 
 
 def make_example(text: str, output: str) -> Example:
-    """Build an example, reading JSON outputs."""
+    """Build an example, reading JSON outputs and answers that follow their reasoning."""
     output = output.strip()
+    last = _ANSWER_LINE.match(output[output.rfind("\n") + 1 :])
+    if last is not None:
+        output = last[1]
     data = None
     if output[:1] in "{[":
         try:
             data = json.loads(output)
         except ValueError:
             data = None
-    return Example(text.strip(), output, data)
+    return Example(text.strip(), output, data, last is not None)
 
 
 def lists_choices(paragraph: str) -> bool:

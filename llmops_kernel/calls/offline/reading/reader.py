@@ -39,6 +39,12 @@ _ANNOUNCES = re.compile(
     r"\b(?:following|below|this|these|provided|given|next)\b|:\s*$", re.IGNORECASE
 )
 _FIRST_PERSON = re.compile(r"\b(?:i|my|me|mine)\b", re.IGNORECASE)
+_CORRECTION = re.compile(
+    r"\b(?:last|previous|earlier|your) (?:reply|response|answer|output)\b[^.\n]{0,80}"
+    r"\b(?:not match|not valid|invalid|not parse|failed|errors?|malformed|wrong)\b"
+    r"|\b(?:fix|correct) (?:the|your|this|these) (?:json|errors?|output|reply|response)\b",
+    re.IGNORECASE,
+)
 _INLINE_INPUT = re.compile(
     r"^(?P<head>[^\n:]{6,300}):[ \t]*(?P<rest>[\"“'\u2018]?\S.*)$", re.DOTALL
 )
@@ -50,7 +56,8 @@ def read_prompt(messages: Sequence[Message]) -> Prompt:
     Tool results after the last user message are given text; text after it from the assistant (a
     prefilled answer) is not read.
     """
-    turns = _shortened([(str(m.get("role", "")), message_content(m), m) for m in messages])
+    task = _without_correction(messages)
+    turns = _shortened([(str(m.get("role", "")), message_content(m), m) for m in task])
     last = max((i for i, turn in enumerate(turns) if turn[0] == "user"), default=-1)
     system = "\n\n".join(t[1] for t in turns if t[0] in {"system", "developer"} and t[1].strip())
     user = turns[last][1] if last >= 0 else ""
@@ -64,6 +71,16 @@ def read_prompt(messages: Sequence[Message]) -> Prompt:
             reader.results.append(Passage(flatten(text), str(name or "")))
     reader.read(user, from_system=False)
     return reader.prompt(user)
+
+
+def _without_correction(messages: Sequence[Message]) -> Sequence[Message]:
+    """Leave out a rejected reply and the complaint about it: the task is the one before them."""
+    while len(messages) >= 3 and messages[-1].get("role") == "user":
+        complaint = message_content(messages[-1])[:400]
+        if messages[-2].get("role") != "assistant" or not _CORRECTION.search(complaint):
+            break
+        messages = messages[:-2]
+    return messages
 
 
 def _called(messages: Sequence[Message]) -> dict[str, str]:
@@ -203,7 +220,8 @@ class PromptReader:
             if not asked and told and not from_system:
                 self.passages.append(Passage(paragraph.strip()))
                 continue
-            if asked and "\n" in paragraph and any(p.rstrip().endswith(":") for p in asked):
+            described = "\n" in paragraph and any(p.rstrip().endswith(":") for p in asked)
+            if described:
                 self.labels.append(paragraph)
             facts: list[str] = []
             for part in parts:
@@ -211,10 +229,16 @@ class PromptReader:
                     self._take_asked(part, from_system=from_system)
                 else:
                     facts.append(part)
-            if from_system and facts:
-                self.passages.append(Passage("\n".join(facts)))
-            elif facts:
-                self.statements.append("\n".join(facts))
+            # What labels mean is no text to answer from.
+            meanings = from_system and described and asks_to_classify(paragraph)
+            if facts and not meanings:
+                self._take_facts("\n".join(facts), from_system=from_system)
+
+    def _take_facts(self, facts: str, *, from_system: bool) -> None:
+        if from_system:
+            self.passages.append(Passage(facts))
+        else:
+            self.statements.append(facts)
 
     def _take_asked(self, part: str, *, from_system: bool = False) -> None:
         if from_system or (is_instruction(part, from_system=False) and not is_request(part)):
