@@ -23,7 +23,7 @@ class LLMOpsMagics(SessionMagics):
     @no_var_expand
     @line_magic
     @parsed
-    @subcommand("status", OUT, QUIET, help="show model, store, endpoint and caps (the default)")
+    @subcommand("status", OUT, QUIET, help="show model, store, endpoint and stops (the default)")
     @subcommand("doctor", OUT, QUIET, help="check store, ledger, prices, endpoint and extras")
     @subcommand("version", OUT, QUIET, help="show the versions of this package and its ground")
     @subcommand("endpoint", OUT, QUIET, help="start the HTTP endpoint and show its address")
@@ -65,7 +65,7 @@ class LLMOpsMagics(SessionMagics):
         facts: dict[str, Any] = {
             "base_url": endpoint.base_url,
             "variables": sorted(endpoint.env()),
-            "in Python": "os.environ.update(llmops_kernel.current_session().endpoint().env())",
+            "in Python": "os.environ.update(current_session().endpoint().env())",
         }
         if session.settings.static:
             facts["base_url"] = "running"  # the port differs on each start

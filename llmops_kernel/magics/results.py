@@ -111,7 +111,7 @@ class Budget(Shown):
         columns = ("Cap", "Book", "Limit", "Spent", "Held", "Remaining")
         rows = [
             (
-                f"{each.cap.scope}, per {each.cap.window}",
+                f"{each.cap.scope}, {_per(each.cap.window)}",
                 each.book,
                 dollars(each.limit),
                 dollars(each.spent),
@@ -120,7 +120,10 @@ class Budget(Shown):
             )
             for each in self.caps
         ]
-        caption = "Budget" if self.stopped is None else "Budget (all spending is stopped)"
+        if self.stopped is None:
+            caption = "Budget"
+        else:
+            caption = f"Budget (all spending is stopped: {self.stopped or 'no reason given'})"
         return _replace(full, columns, rows, caption)
 
 
@@ -247,6 +250,10 @@ def _replace(
 ) -> View:
     html, plain = table(columns, rows, caption)
     return View({"text/html": html, "text/plain": plain}, full.facts)
+
+
+def _per(window: str) -> str:
+    return "in total" if window == "total" else f"per {window}"
 
 
 def _moment(at: datetime) -> str:

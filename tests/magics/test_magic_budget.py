@@ -1,6 +1,7 @@
 """``%budget`` against the real ledger."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from IPython.core.formatters import DisplayFormatter
@@ -82,10 +83,8 @@ def test_static_output_is_the_same_in_every_run(run, shell):
         assert current_session().settings.user not in text
     session = current_session()
     session.close()
-    (workplace_db,) = {session.settings.store.removeprefix("sqlite:///")}
-    from pathlib import Path
-
-    for path in Path(workplace_db).parent.glob("llmops.db*"):
+    record = Path(session.settings.store.removeprefix("sqlite:///"))
+    for path in record.parent.glob("llmops.db*"):
         path.unlink()
     assert shown() == first
 
@@ -104,3 +103,15 @@ def test_nothing_is_shown_when_quiet(run, source):
     result = run(source)
     assert result.success
     assert (result.result, result.stdout, result.stderr) == (None, "", "")
+
+
+def test_static_output_tells_of_a_stop_and_of_totals(run):
+    run("%config LLMOps.static = True")
+    run("%budget set 1 --per total --scope project;")
+    shown = repr(run("%budget stop for lunch").result)
+    assert shown.startswith("Budget (all spending is stopped: for lunch)")
+    assert "project, in total" in shown
+    run("%budget resume;")
+    assert repr(run("%budget stop").result).startswith(
+        "Budget (all spending is stopped: no reason given)"
+    )

@@ -157,7 +157,7 @@ class OfflineEngine:
                     break
             spent += self._count(name) + self._count(kept)
             key = f"{request.fingerprint}|{number}|{index}|{name}|{arguments}"
-            digest = blake2b(key.encode(), digest_size=12).hexdigest()
+            digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
             function = {"name": name, "arguments": kept}
             made.append({"id": f"call_{digest}", "type": "function", "function": function})
             if kept != arguments:

@@ -90,7 +90,8 @@ def _formatted(found: str | None, wanted: str, text: str, salt: str) -> str | No
         known = [v.text for v in find_values(text, frozenset({"uuid"}))]
         if known:
             return known[0].lower()
-        digest = blake2b(f"{salt}\n{text[:4_000]}".encode(), digest_size=16).hexdigest()
+        seed = f"{salt}\n{text[:4_000]}"
+        digest = blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-8{digest[17:20]}-{digest[20:]}"
     kinds = {"email": "email", "uri": "url", "url": "url", "ipv4": "ip"}
     if wanted in kinds:

@@ -94,7 +94,7 @@ def make_example(text: str, output: str) -> Example:
     if output[:1] in "{[":
         try:
             data = json.loads(output)
-        except ValueError:
+        except (ValueError, RecursionError):
             data = None
     return Example(text.strip(), output, data, last is not None)
 
