@@ -97,7 +97,7 @@ class Session:
         elif overrides:
             settings = settings.with_(**overrides)
         if not settings.run_id:
-            settings = settings.with_(run_id=new_id()[:12])
+            settings = settings.with_(run_id=new_id()[-12:])
         self.settings = settings
         self.secrets = Secrets()
         outer = surroundings.outer_door(os.environ)

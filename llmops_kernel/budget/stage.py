@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -93,7 +92,7 @@ class BudgetStage:
         try:
             reply = await self._next(request, context)
         except BaseException as error:
-            await asyncio.shield(self._arun(self._close_failed, hold, error))
+            await self.ledger.store.afinish(self._close_failed, hold, error)
             raise
         meter = _Meter(self, hold, request, target)
         return await reply.observed(meter.settle, None if amount == 0 else meter.watch)
@@ -180,19 +179,24 @@ class BudgetStage:
         reported = outcome.reply.usage
         if reported is None:
             return self.counting.usage(request, outcome.reply, target.name), "missing"
-        written = self.counting.text(outcome.reply.output_text())
-        if reported.output_tokens * 4 < written and written > _SMALL:
-            # Text without tokens: the provider's count is wrong, ours stands in.
-            counted = self.counting.usage(request, outcome.reply, target.name)
-            return replace(
-                reported,
-                input_tokens=max(reported.input_tokens, counted.input_tokens),
-                output_tokens=counted.output_tokens,
-                estimated=True,
-            ), "too small"
+        text = outcome.reply.output_text()
+        # Counting costs more than looking: only what could be wrong is counted.
+        if reported.output_tokens * 8 < len(text):
+            written = self.counting.text(text)
+            if reported.output_tokens * 4 < written and written > _SMALL:
+                # Text without tokens: the provider's count is wrong, ours stands in.
+                counted = self.counting.usage(request, outcome.reply, target.name)
+                return replace(
+                    reported,
+                    input_tokens=max(reported.input_tokens, counted.input_tokens),
+                    output_tokens=counted.output_tokens,
+                    estimated=True,
+                ), "too small"
         allowed = (request.max_tokens or 0) * request.n
-        if allowed and reported.output_tokens > 2 * max(allowed, written) + _SMALL:
-            return replace(reported, estimated=True), "excessive"
+        if allowed and reported.output_tokens > 2 * allowed + _SMALL:
+            written = self.counting.text(text)
+            if reported.output_tokens > 2 * max(allowed, written) + _SMALL:
+                return replace(reported, estimated=True), "excessive"
         return reported, ""
 
 
@@ -235,8 +239,7 @@ class _Meter:
     async def settle(self, outcome: Outcome) -> Reply:
         """Book the outcome and write the figures into the reply."""
         usage, charge = self._charge(self._request, self._target, self._hold, outcome)
-        # Shielded: a caller that leaves must not take the settlement along.
-        await asyncio.shield(self._ledger.store.arun(self._ledger.settle, self._hold, charge))
+        await self._ledger.store.afinish(self._ledger.settle, self._hold, charge)
         return outcome.reply.with_(usage=usage, cost_nano=charge.nano)
 
 

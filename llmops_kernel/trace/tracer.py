@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
-import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -129,8 +129,12 @@ class Tracer:
 
 
 def new_id() -> str:
-    """Return a new id of 32 hexadecimal characters (OpenTelemetry's trace id)."""
-    return uuid.uuid4().hex
+    """Return a new id of 32 hexadecimal characters (OpenTelemetry's trace id).
+
+    It begins with the time, as version 7 of UUIDs does: rows that are written one after the other
+    then lie side by side, and a transaction touches few pages.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
 def _span(row: tuple[Any, ...]) -> Span:
