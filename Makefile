@@ -53,4 +53,4 @@ bench: $(VENV)/.test ## measure beside peers (makes side environments; takes min
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 clean: ## remove .venv and what runs have left
-	rm -rf $(VENV) llmops-runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

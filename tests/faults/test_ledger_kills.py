@@ -35,13 +35,13 @@ def test_random_kills_never_pass_a_cap_nor_lose_an_event(store_url: str, store: 
     running = [_spawn(store_url, number, 0) for number in range(8)]
     try:
         for generation in range(1, 9):
-            time.sleep(0.35)
+            _wait_for_settlements(store, 8 * generation)
             victim = chance.randrange(8)
             running[victim].send_signal(signal.SIGKILL)
             running[victim].communicate()
             running[victim] = _spawn(store_url, victim, generation)
             _assert_within_caps(store)
-        time.sleep(0.5)
+        _wait_for_settlements(store, 72)
     finally:
         for process in running:
             process.send_signal(signal.SIGKILL)
@@ -56,6 +56,16 @@ def test_random_kills_never_pass_a_cap_nor_lose_an_event(store_url: str, store: 
     closed = sum(kinds.get(kind, 0) for kind in ("settle", "release", "expire"))
     assert kinds["reserve"] == closed
     assert kinds["settle"] > 50
+
+
+def _wait_for_settlements(store: Store, wanted: int) -> None:
+    """Let the processes work: a moment, and longer on a slow machine until they got somewhere."""
+    time.sleep(0.3)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if store.read("SELECT COUNT(*) FROM event WHERE kind = 'settle'")[0][0] >= wanted:
+            return
+        time.sleep(0.1)
 
 
 def _assert_within_caps(store: Store) -> None:
