@@ -33,7 +33,7 @@ CAN = (
 INTRODUCTION = f"I am an offline extractive model and know nothing by myself. {CAN}"
 _SAY = re.compile(r"\b(?:say|reply|answer|respond|return|output|write|state)\b", re.IGNORECASE)
 _UNKNOWN = re.compile(
-    r"\b(?:not|n't|n\u2019t|cannot|unknown|unsure|no|without|insufficient|missing|unanswerable"
+    r"n['\u2019]t\b|\b(?:not|cannot|unknown|unsure|no|without|insufficient|missing|unanswerable"
     r"|lacks?)\b",
     re.IGNORECASE,
 )

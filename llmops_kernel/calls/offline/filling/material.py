@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from llmops_kernel.calls.offline.answering.rank import SentenceIndex
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from llmops_kernel.calls.offline.filling.place import Target
 
 _LONGEST = 40_000
+_MOST_VALUES = 200
+_MOST_ANCHORS = 150
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)?")
 _PAIR = re.compile(
     r"[ \t]*(?:[-*•][ \t]+)?[*_`\"]{0,2}([^\W\d_][\w /()#.-]{0,38}?)[*_`\"]{0,2}"
@@ -74,7 +77,7 @@ class Material:
 
     def of_kinds(self, kinds: tuple[Kind, ...]) -> list[Value]:
         """Return the values of some kinds, in order."""
-        found = [value for value in self.values if value.kind in kinds]
+        found = [value for value in self.values if value.kind in kinds][:_MOST_VALUES]
         return found or (self._operands if "number" in kinds else [])
 
     @cached_property
@@ -114,12 +117,13 @@ class Material:
         """Return the words of the text that are, or mean, one of the stems."""
         wanted = {one for one in stems if one not in STOP_WORDS}
         groups = {group for one in wanted for group in GROUPS.get(one, ())}
-        return [
+        found = (
             token
             for token in self.tokens
             if token.stem in wanted
             or (groups and not groups.isdisjoint(GROUPS.get(token.stem, ())))
-        ]
+        )
+        return list(islice(found, _MOST_ANCHORS))
 
     def word(self, anchor: Anchor) -> str:
         """Return an anchor's word as written, lower-case."""

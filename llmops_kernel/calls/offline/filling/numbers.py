@@ -85,10 +85,9 @@ def _counted(target: Target, material: Material) -> float | None:
     own = {stem(word) for word in target.words if word not in STOP_WORDS} - _COUNT_WORDS
     if not own:
         return None
-    tokens = material.tokens
     for value in material.of_kinds(("number",)):
-        follow = [t for t in tokens if value.end <= t.start <= value.end + 24][:2]
-        if any(token.stem in own for token in follow):
+        after = words(material.text[value.end : value.end + 24])[:2]
+        if any(stem(word) in own for word in after):
             return number_of(value.text)
     return None
 

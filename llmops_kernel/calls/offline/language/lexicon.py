@@ -159,7 +159,8 @@ INSTRUCTION_VERBS = word_set("""
     act answer analyse analyze assign assume behave be cite choose classify categorise categorize
     compare compose consider convert decide detect determine draft evaluate explain extract fill
     format follow generate grade identify ignore imagine infer judge keep label list mark name
-    output paraphrase pick predict pretend produce provide quote rank rate read refine rephrase
+    output paraphrase pick predict pretend produce proofread provide quote rank rate read refine
+    reformulate rephrase reword condense simplify
     reply respond return rewrite score select speak state stay summarise summarize sum-up tag think
     translate write
     """)

@@ -26,7 +26,7 @@ _VOWEL = re.compile(r"[aeiouy]")
 _BULLET = re.compile(r"\s*(?:[-*•\u2013]\s+|\(?\d{1,3}[.)]\s+|\[\d{1,3}\]|#{1,6}\s|\||>)")
 _KEY_LINE = re.compile(r"\s*[\w][\w /()-]{0,38}:(?:\s|$)")
 _SENTENCE_END = re.compile(
-    r"[.!?…]+[\"'”\u2019)\]]*(?:\s*\[\w{1,8}\])*(?=\s)|[。\uff01\uff1f]+[」』”]*"
+    r"[.!?…]{1,8}[\"'”\u2019)\]]*(?:\s*\[\w{1,8}\])*(?=\s)|[。\uff01\uff1f]+[」』”]*"
 )
 _ABBREVIATIONS = word_set("""
     mr mrs ms dr prof sr jr st no nos vs etc e.g i.e eg ie approx inc ltd co corp dept fig figs

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from llmops_kernel.calls.offline.language.lexicon import word_set
 from llmops_kernel.calls.offline.language.text import sentences
 from llmops_kernel.calls.offline.reading.asked import is_instruction, is_request
-from llmops_kernel.calls.offline.reading.blocks import Section, split_sections
+from llmops_kernel.calls.offline.reading.blocks import Section, role_of, split_sections
 from llmops_kernel.calls.offline.reading.examples import (
     Example,
     are_labels,
     asks_to_classify,
+    find_labels,
     lists_choices,
     make_example,
     split_examples,
@@ -45,6 +46,7 @@ _CORRECTION = re.compile(
     r"|\b(?:fix|correct) (?:the|your|this|these) (?:json|errors?|output|reply|response)\b",
     re.IGNORECASE,
 )
+_LABEL_LIST = re.compile(r"([A-Za-z][A-Za-z ]{2,30}):[ \t]")
 _INLINE_INPUT = re.compile(
     r"^(?P<head>[^\n:]{6,300}):[ \t]*(?P<rest>[\"“'\u2018]?\S.*)$", re.DOTALL
 )
@@ -225,7 +227,10 @@ class PromptReader:
                 self.labels.append(paragraph)
             facts: list[str] = []
             for part in parts:
-                if part in asked:
+                head = _LABEL_LIST.match(part)
+                if head is not None and role_of(head[1]) == "labels":
+                    self.labels.append(part)
+                elif part in asked or (from_system and part.endswith("?")):
                     self._take_asked(part, from_system=from_system)
                 else:
                     facts.append(part)
@@ -290,9 +295,8 @@ def _split_inline(paragraph: str) -> tuple[str, str] | None:
     if match is None or not is_instruction(match["head"], from_system=True):
         return None
     rest = match["rest"].strip()
-    if asks_to_classify(match["head"]) and re.search(
-        r"(?i)\b(?:of|into|labels?|as|categories)$", match["head"]
-    ):
+    listed = f"{match['head']}: {rest.splitlines()[0]}"
+    if asks_to_classify(match["head"]) and len(find_labels(listed)) > 1:
         return None  # a list of labels, not the text
     return match["head"], rest.strip('"“”')
 
