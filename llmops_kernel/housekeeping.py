@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llmops_kernel.store import Store
 
 _log = logging.getLogger(__name__)
-# Rows that end a span wait this long for company.
+# Settlements and rows that end a span wait this long for the next call to take them along.
 _FLUSH_AFTER = 0.05
 _EVERY = 10.0
 _REAP_EVERY = 3  # rounds
@@ -35,6 +35,7 @@ class Housekeeping:
         self._loop = loop
         self._flush: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._running = 0
 
     def call_begins(self) -> None:
@@ -59,14 +60,23 @@ class Housekeeping:
 
     def _write(self) -> None:
         self._flush = None
-        self._store.flush()
+        self._writing = asyncio.get_running_loop().create_task(self._write_waiting())
+
+    async def _write_waiting(self) -> None:
+        try:
+            await self._store.arun(self._store.write_waiting)
+        except LLMOpsError as error:
+            _log.warning("The record is not up to date: %s", error.sentence())
 
     async def _rounds(self) -> None:
         count = 0
         while self._running or count == 0:
             await asyncio.sleep(_EVERY)
             count += 1
-            await asyncio.to_thread(self._round, reaping=count % _REAP_EVERY == 0)
+            try:
+                await asyncio.to_thread(self._round, reaping=count % _REAP_EVERY == 0)
+            except RuntimeError:  # the interpreter shuts down; `stop` does the rest
+                return
 
     def _round(self, *, reaping: bool) -> None:
         self._quietly(self._ledger.heartbeat)

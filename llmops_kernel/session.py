@@ -49,7 +49,6 @@ from llmops_kernel.calls.resolve import ResolveStage
 from llmops_kernel.calls.retry import RetryStage
 from llmops_kernel.calls.upstream import HTTPUpstream
 from llmops_kernel.cells import CellCost, CellRun
-from llmops_kernel.errors import LLMOpsError
 from llmops_kernel.guard import Secrets
 from llmops_kernel.housekeeping import Housekeeping
 from llmops_kernel.prompts import Answer, AskSpec, run_ask
@@ -404,8 +403,6 @@ class Session:
         with contextlib.suppress(RuntimeError):
             self._loop.run(self._upstream.close())
         self._loop.stop()
-        with contextlib.suppress(LLMOpsError):
-            self.ledger.close()
         self.store.close()
 
     def __enter__(self) -> Self:

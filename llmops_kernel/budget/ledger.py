@@ -9,9 +9,9 @@ open is closed by `reaper`. Nothing here knows about models or HTTP.
 from __future__ import annotations
 
 import json
-import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from llmops_kernel.budget.alerts import crossed_steps
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from llmops_kernel.settings import Book
     from llmops_kernel.store import Store, Tx
 
-_log = logging.getLogger(__name__)
 # Clocks of machines that share a record differ a little; more is a clock that was set back.
 _CLOCK_SLACK = 300 * MICRO
 _HEARTBEAT = 10 * MICRO
@@ -92,7 +91,6 @@ class Ledger:
         self._newest = ledger_rows.last_event_time(store)
         self._heartbeat = 0
         self._refused: set[tuple[str, int]] = set()
-        self._unsettled: list[tuple[Hold, Charge]] = []
 
     def now(self) -> int:
         """Return the time in microseconds.
@@ -123,6 +121,7 @@ class Ledger:
         cell_id: str = "",
         seconds: float = 120.0,
         dispatched: bool = True,
+        note: bool = True,
     ) -> Hold:
         """Set the worst case of a call aside, in all its caps at once.
 
@@ -138,13 +137,13 @@ class Ledger:
             seconds: How long the call may take; after that (and a grace) the hold is a dead one.
             dispatched: Whether the request leaves at once. If not, call `mark_dispatched` before
                 it does: a hold whose owner died is charged if dispatched and released if not.
+            note: Whether a refusal is logged; not where a smaller amount is tried next.
 
         Raises:
             BudgetExceeded: A cap would be passed.
             SpendingStopped: Somebody stopped spending.
             StoreError: The record cannot be written, or the clock went backwards.
         """
-        self._settle_leftovers()
         at = self.now()
         labels = (scopes.user, scopes.notebook, cell_id, scopes.run, scopes.tenant)
         try:
@@ -170,7 +169,8 @@ class Ledger:
                 )
                 self._write_hold(tx, hold, at, seconds, dispatched=dispatched)
         except BudgetExceeded as refusal:
-            self._note_refusal(refusal, hold_id, call_id, model, labels, at)
+            if note:
+                self._note_refusal(refusal, hold_id, call_id, model, labels, at)
             raise
         return hold
 
@@ -187,13 +187,20 @@ class Ledger:
         """Close a hold at what the call cost; a second time does nothing.
 
         Never fails the call it belongs to: if the record cannot be written, the hold stays in
-        force (the money stays counted) and settlement is tried again before the next reservation.
+        force (the money stays counted) and settlement is tried again with the next reservation,
+        which fails if it does.
         """
-        try:
-            self._settle(hold, charge)
-        except StoreError as error:
-            _log.warning("A call could not be settled yet: %s", error.sentence())
-            self._unsettled.append((hold, charge))
+        self.settle_soon(hold, charge)
+        self.store.flush()
+
+    def settle_soon(self, hold: Hold, charge: Charge) -> None:
+        """Close a hold with the next write or read of this process, whichever is first.
+
+        Spares a transaction where calls follow each other: a settlement goes into the next call's
+        reservation. Until then the whole hold counts, here and elsewhere, so waiting can refuse a
+        call but never let one through.
+        """
+        self.store.defer_work(partial(self._settle, hold, charge))
 
     def release(self, hold: Hold, reason: str) -> None:
         """Close a hold of a call that cost nothing."""
@@ -216,11 +223,7 @@ class Ledger:
             with self.store.transaction() as tx:
                 ledger_rows.put_lease(tx, self.lease, at)
             self._heartbeat = at
-        self._settle_leftovers()
-
-    def close(self) -> None:
-        """Try once more to settle what could not be settled."""
-        self._settle_leftovers()
+        self.store.write_waiting()
 
     def _write_hold(self, tx: Tx, hold: Hold, at: int, seconds: float, *, dispatched: bool) -> None:
         if not self._heartbeat:
@@ -261,50 +264,44 @@ class Ledger:
             ),
         )
 
-    def _settle(self, hold: Hold, charge: Charge) -> None:
-        at = self.now()
-        with self.store.transaction() as tx:
-            taken = ledger_rows.take_hold(tx, hold.hold_id)
-            if taken is None:
-                return  # settled before
-            # Somebody thought us dead and charged the whole amount: book the difference only.
-            lost = taken.state == "lost"
-            back = 0 if lost else hold.amount
-            spent = charge.nano - hold.amount if lost else charge.nano
-            released = bool(charge.detail and "released" in charge.detail)
-            kind = "adjust" if lost else "release" if released else "settle"
-            detail = dict(charge.detail or {})
-            detail["price"] = hold.price_version
-            if charge.nano > hold.amount:
-                detail["overrun"] = charge.nano - hold.amount
-            for bound in hold.bounds:
-                after = ledger_rows.move(tx, bound.key.text, -back, spent)
-                crossed_steps(tx, bound, after[0], spent, at)
-            ledger_rows.append(
-                tx,
-                EventRow(
-                    at,
-                    kind,
-                    hold.hold_id,
-                    hold.call_id,
-                    hold.book,
-                    held=-back,
-                    spent=spent,
-                    balances=hold.balances,
-                    model=hold.model,
-                    labels=hold.labels,
-                    input_tokens=charge.input_tokens,
-                    output_tokens=charge.output_tokens,
-                    estimated=charge.estimated,
-                    detail=json.dumps(detail, default=str),
-                ),
-            )
-
-    def _settle_leftovers(self) -> None:
-        while self._unsettled:
-            hold, charge = self._unsettled[0]
-            self._settle(hold, charge)  # a StoreError refuses the next reservation: fail closed
-            self._unsettled.pop(0)
+    def _settle(self, hold: Hold, charge: Charge, tx: Tx) -> None:
+        # A clock that was set back refuses what would spend, not the booking of what was spent.
+        at = max(self._newest, int(self._clock() * MICRO))
+        taken = ledger_rows.take_hold(tx, hold.hold_id)
+        if taken is None:
+            return  # settled before
+        # Somebody thought us dead and charged the whole amount: book the difference only.
+        lost = taken.state == "lost"
+        back = 0 if lost else hold.amount
+        spent = charge.nano - hold.amount if lost else charge.nano
+        released = bool(charge.detail and "released" in charge.detail)
+        kind = "adjust" if lost else "release" if released else "settle"
+        detail = dict(charge.detail or {})
+        detail["price"] = hold.price_version
+        if charge.nano > hold.amount:
+            detail["overrun"] = charge.nano - hold.amount
+        for bound in hold.bounds:
+            after = ledger_rows.move(tx, bound.key.text, -back, spent)
+            crossed_steps(tx, bound, after[0], spent, at)
+        ledger_rows.append(
+            tx,
+            EventRow(
+                at,
+                kind,
+                hold.hold_id,
+                hold.call_id,
+                hold.book,
+                held=-back,
+                spent=spent,
+                balances=hold.balances,
+                model=hold.model,
+                labels=hold.labels,
+                input_tokens=charge.input_tokens,
+                output_tokens=charge.output_tokens,
+                estimated=charge.estimated,
+                detail=json.dumps(detail, default=str),
+            ),
+        )
 
     def _note_refusal(
         self,

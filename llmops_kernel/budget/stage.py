@@ -84,28 +84,52 @@ class BudgetStage:
         assert target is not None, "the resolving stage comes before this one"
         scopes = scopes_of(context)
         counted = 0 if target.price.free else self.counting.bound(request, target.name)
-        request = await self._bounded(request, target, scopes, counted)
-        dearer = self.counting.conditions(request)
-        amount = target.price.worst(counted, (request.max_tokens or 0) * request.n, **dearer)
-        _check_call_cap(context, amount, target.book)
-        hold = await self._reserve(context, target, scopes, amount)
+        request, hold = await self._bound(request, context, target, scopes, counted)
         try:
             reply = await self._next(request, context)
         except BaseException as error:
-            await self.ledger.store.afinish(self._close_failed, hold, error)
+            self._close_failed(hold, error)
             raise
         meter = _Meter(self, hold, request, target)
-        return await reply.observed(meter.settle, None if amount == 0 else meter.watch)
+        return await reply.observed(meter.settle, None if hold.amount == 0 else meter.watch)
 
-    async def _bounded(
-        self, request: Request, target: Target, scopes: Scopes, counted: int
-    ) -> Request:
-        """Return the request with a bound on its output."""
+    async def _bound(
+        self,
+        request: Request,
+        context: CallContext,
+        target: Target,
+        scopes: Scopes,
+        counted: int,
+    ) -> tuple[Request, Hold]:
+        """Return the request, with a bound on its output, and the hold for its worst case."""
+
+        def worst(bounded: Request) -> int:
+            dearer = self.counting.conditions(bounded)
+            output = (bounded.max_tokens or 0) * bounded.n
+            amount = target.price.worst(counted, output, **dearer)
+            _check_call_cap(context, amount, target.book)
+            return amount
+
         if request.max_tokens is not None or target.price.free:
-            return request
+            return request, await self._reserve(context, target, scopes, worst(request))
         wanted = self._limits.default
         if target.price.max_output_tokens:
             wanted = min(wanted, target.price.max_output_tokens)
+        bounded: Request = request.with_(max_tokens=wanted)
+        try:
+            hold = await self._reserve(context, target, scopes, worst(bounded), note=False)
+        except BudgetExceeded as refusal:
+            if refusal.scope == "call":
+                raise
+            # Nobody asked for that many: ask for what the caps leave.
+            bounded = await self._fitted(request, target, scopes, counted, wanted)
+            hold = await self._reserve(context, target, scopes, worst(bounded))
+        return bounded, hold
+
+    async def _fitted(
+        self, request: Request, target: Target, scopes: Scopes, counted: int, wanted: int
+    ) -> Request:
+        """Return the request with as large a bound on its output as the caps pay for."""
         room = await self._arun(self.ledger.headroom, scopes, target.book)
         if room is not None:
             # Less than the least is refused by the reservation, with the figures of its cap.
@@ -116,18 +140,24 @@ class BudgetStage:
         return request.with_(max_tokens=wanted)
 
     async def _reserve(
-        self, context: CallContext, target: Target, scopes: Scopes, amount: int
+        self,
+        context: CallContext,
+        target: Target,
+        scopes: Scopes,
+        amount: int,
+        *,
+        note: bool = True,
     ) -> Hold:
         try:
-            return await self._arun(self._reserve_now, context, target, scopes, amount)
+            return await self._arun(self._reserve_now, context, target, scopes, amount, note)
         except BudgetExceeded as refusal:
             # What a dead kernel holds may be all that is in the way.
             if not refusal.held or not await self._arun(reap, self.ledger):
                 raise
-            return await self._arun(self._reserve_now, context, target, scopes, amount)
+            return await self._arun(self._reserve_now, context, target, scopes, amount, note)
 
     def _reserve_now(
-        self, context: CallContext, target: Target, scopes: Scopes, amount: int
+        self, context: CallContext, target: Target, scopes: Scopes, amount: int, note: bool
     ) -> Hold:
         # The request leaves right after this transaction, so the hold is written as dispatched.
         return self.ledger.reserve(
@@ -140,6 +170,7 @@ class BudgetStage:
             price_version=target.price.version,
             cell_id=context.cell_id,
             seconds=target.timeout_s,
+            note=note,
         )
 
     def _close_failed(self, hold: Hold, error: BaseException) -> None:
@@ -150,10 +181,10 @@ class BudgetStage:
             sent = not isinstance(error, LLMOpsError)
         what = type(error).__name__
         if not sent:
-            self.ledger.release(hold, what)
-            return
-        charge = Charge(hold.amount, estimated=True, detail={"uncertain": what})
-        self.ledger.settle(hold, charge)
+            charge = Charge(0, detail={"released": what})
+        else:
+            charge = Charge(hold.amount, estimated=True, detail={"uncertain": what})
+        self.ledger.settle_soon(hold, charge)
 
     def charge(
         self, request: Request, target: Target, hold: Hold, outcome: Outcome
@@ -236,10 +267,10 @@ class _Meter:
         dearer = self._counting.conditions(self._request)
         return self._target.price.worst(self._input, counted, **dearer) <= self._hold.amount
 
-    async def settle(self, outcome: Outcome) -> Reply:
+    def settle(self, outcome: Outcome) -> Reply:
         """Book the outcome and write the figures into the reply."""
         usage, charge = self._charge(self._request, self._target, self._hold, outcome)
-        await self._ledger.store.afinish(self._ledger.settle, self._hold, charge)
+        self._ledger.settle_soon(self._hold, charge)
         return outcome.reply.with_(usage=usage, cost_nano=charge.nano)
 
 

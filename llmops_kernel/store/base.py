@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _T = TypeVar("_T")
+# A statement with its values, or work that runs several.
+_Write = tuple["str | Callable[[Tx], object]", "Sequence[Any]"]
 _log = logging.getLogger(__name__)
 
 # Beyond this many waiting writes they are written without waiting for a transaction.
@@ -57,7 +59,7 @@ class Store(ABC):
     shared: bool
 
     def __init__(self) -> None:
-        self._deferred: deque[tuple[str, Sequence[Any]]] = deque()
+        self._deferred: deque[_Write] = deque()
         self._pool: ThreadPoolExecutor | None = None
         self._pool_lock = threading.Lock()
 
@@ -90,13 +92,16 @@ class Store(ABC):
         Raises:
             StoreError: The record cannot be written; nothing was changed.
         """
-        taken: list[tuple[str, Sequence[Any]]] = []
+        taken: list[_Write] = []
         try:
             with self._begin() as tx:
                 while self._deferred:
                     taken.append(self._deferred.popleft())
-                for sql, values in taken:
-                    tx.run(sql, values)
+                for what, values in taken:
+                    if isinstance(what, str):
+                        tx.run(what, values)
+                    else:
+                        what(tx)
                 yield tx
         except BaseException:
             # The roll-back undid them too. Order among writers of one row is kept.
@@ -113,17 +118,29 @@ class Store(ABC):
         if len(self._deferred) > _MAX_DEFERRED:
             self.flush()
 
+    def defer_work(self, work: Callable[[Tx], object]) -> None:
+        """Queue work for the next transaction, like `defer`; it is never dropped.
+
+        Until it is done, it fails every transaction that it fails: what depends on it is refused.
+        """
+        self._deferred.append((work, ()))
+
     def flush(self) -> None:
-        """Write what waits. Failures are logged and tried again: no spend depends on them."""
-        if not self._deferred:
-            return
+        """Write what waits. Failures are logged, and it is tried again with what comes next."""
         try:
-            with self.transaction():
-                pass
+            self.write_waiting()
         except (StoreError, StoreBusy) as error:
             _log.warning("The record is not up to date: %s", error)
-            while len(self._deferred) > 100 * _MAX_DEFERRED:  # a dead disk must not eat memory
-                self._deferred.popleft()
+            if len(self._deferred) > 100 * _MAX_DEFERRED:  # a dead disk must not eat memory
+                kept = [write for write in self._deferred if not isinstance(write[0], str)]
+                self._deferred.clear()
+                self._deferred.extend(kept)
+
+    def write_waiting(self) -> None:
+        """Write what waits (raises `StoreError`; nothing is lost)."""
+        if self._deferred:
+            with self.transaction():
+                pass
 
     async def arun(self, work: Callable[..., _T], *arguments: Any) -> _T:
         """Run blocking work from an event loop: inline where that is fast, else in a thread."""
@@ -134,17 +151,6 @@ class Store(ABC):
             except StoreBusy:
                 pass  # somebody holds the lock: wait for it without stopping the loop
         return await asyncio.get_running_loop().run_in_executor(self._threads(), work, *arguments)
-
-    async def afinish(self, work: Callable[..., _T], *arguments: Any) -> _T:
-        """Like `arun`, for work that a cancelled caller must not take along."""
-        if self.inline:
-            try:
-                with self._impatient():
-                    return work(*arguments)  # nothing is awaited, so nothing can be cancelled
-            except StoreBusy:
-                pass
-        loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._threads(), work, *arguments))
 
     def close(self) -> None:
         """Write what waits and close all connections."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _DIALECT = {
     "{ID}": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     "{INT}": "BIGINT",
+    "{BYTES}": "BYTEA",
     "{KEYED}": "",
 }
 _SCHEMA_LOCK = 7_011_976  # any constant: two first connections must not create tables at once

@@ -1,13 +1,74 @@
 """The schema of the durable record, once for SQLite and PostgreSQL.
 
 Times are whole microseconds since the epoch (UTC), money is whole nano-dollars, structured values
-are JSON text. ``{ID}``, ``{INT}`` and ``{KEYED}`` (a table stored in the tree of its primary key)
-are the only words in which the two dialects differ.
+are JSON text. ``{ID}``, ``{INT}``, ``{BYTES}`` and ``{KEYED}`` (a table stored in the tree of its
+primary key) are the only words in which the two dialects differ.
 """
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+_SPAN_COLUMNS = (
+    "trace_id, span_id, parent_id, lease_id, name, kind, started, ended, status, run_id, "
+    "attributes, input, output"
+)
+_SPAN = """CREATE TABLE IF NOT EXISTS {name} (
+        trace_id TEXT NOT NULL,
+        span_id TEXT NOT NULL,
+        parent_id TEXT NOT NULL,
+        lease_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        started {{INT}} NOT NULL,
+        ended {{INT}},
+        status TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        attributes TEXT NOT NULL,
+        input TEXT NOT NULL,
+        output TEXT NOT NULL,
+        PRIMARY KEY (trace_id, span_id)){{KEYED}}"""
+_SPAN_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS span_root ON span (started) WHERE parent_id = ''",
+    "CREATE INDEX IF NOT EXISTS span_running ON span (lease_id) WHERE ended IS NULL",
+)
+# Documents and chunks of retrieval indexes, with their vectors: a vector store can be filled again
+# from here. `state` of a chunk is 0 (not yet in the vector store), 1 (there) or 2 (to be removed).
+_RAG = (
+    """CREATE TABLE IF NOT EXISTS rag_index (
+        index_name TEXT PRIMARY KEY,
+        spec TEXT NOT NULL,
+        revision {INT} NOT NULL,
+        created {INT} NOT NULL){KEYED}""",
+    """CREATE TABLE IF NOT EXISTS rag_document (
+        index_name TEXT NOT NULL,
+        doc_id TEXT NOT NULL,
+        source TEXT NOT NULL,
+        title TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        stamp TEXT NOT NULL,
+        root TEXT NOT NULL,
+        metadata TEXT NOT NULL,
+        indexed {INT} NOT NULL,
+        PRIMARY KEY (index_name, doc_id)){KEYED}""",
+    """CREATE TABLE IF NOT EXISTS rag_chunk (
+        index_name TEXT NOT NULL,
+        chunk_id TEXT NOT NULL,
+        doc_id TEXT NOT NULL,
+        place {INT} NOT NULL,
+        text TEXT NOT NULL,
+        text_start {INT} NOT NULL,
+        text_end {INT} NOT NULL,
+        heading TEXT NOT NULL,
+        page {INT},
+        parent_id TEXT NOT NULL,
+        leaf {INT} NOT NULL,
+        state {INT} NOT NULL,
+        vector {BYTES},
+        PRIMARY KEY (index_name, chunk_id))""",
+    "CREATE INDEX IF NOT EXISTS rag_chunk_doc ON rag_chunk (index_name, doc_id)",
+)
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -88,24 +149,20 @@ TABLES = (
         pid {INT} NOT NULL,
         pid_start TEXT NOT NULL,
         heartbeat {INT} NOT NULL){KEYED}""",
-    """CREATE TABLE IF NOT EXISTS span (
-        span_id TEXT PRIMARY KEY,
-        trace_id TEXT NOT NULL,
-        parent_id TEXT NOT NULL,
-        lease_id TEXT NOT NULL,
-        name TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        started {INT} NOT NULL,
-        ended {INT},
-        status TEXT NOT NULL,
-        run_id TEXT NOT NULL,
-        attributes TEXT NOT NULL,
-        input TEXT NOT NULL,
-        output TEXT NOT NULL)""",
-    "CREATE INDEX IF NOT EXISTS span_trace ON span (trace_id)",
-    "CREATE INDEX IF NOT EXISTS span_root ON span (started) WHERE parent_id = ''",
-    "CREATE INDEX IF NOT EXISTS span_running ON span (lease_id) WHERE ended IS NULL",
+    # Kept in the tree of trace and span: a trace is read at once, and a new span touches one page.
+    _SPAN.format(name="span"),
+    *_SPAN_INDEXES,
+    *_RAG,
 )
 
 # Statements that lift a store from version N to N + 1, at index N - 1.
-MIGRATIONS: tuple[tuple[str, ...], ...] = ()
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        _SPAN.format(name="span_new"),
+        f"INSERT INTO span_new ({_SPAN_COLUMNS}) SELECT {_SPAN_COLUMNS} FROM span",
+        "DROP TABLE span",
+        "ALTER TABLE span_new RENAME TO span",
+        *_SPAN_INDEXES,
+        *_RAG,
+    ),
+)

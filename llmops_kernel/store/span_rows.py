@@ -15,9 +15,12 @@ _COLUMNS = (
 START = (
     "INSERT INTO span (span_id, trace_id, parent_id, lease_id, name, kind, started, ended, status, "
     "run_id, attributes, input, output) VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 'running', ?, ?, ?, '') "
-    "ON CONFLICT (span_id) DO NOTHING"
+    "ON CONFLICT (trace_id, span_id) DO NOTHING"
 )
-END = "UPDATE span SET ended = ?, status = ?, attributes = ?, output = ? WHERE span_id = ?"
+END = (
+    "UPDATE span SET ended = ?, status = ?, attributes = ?, output = ? "
+    "WHERE trace_id = ? AND span_id = ?"
+)
 
 
 def spans_of(store: Store, trace_id: str) -> list[tuple[Any, ...]]:

@@ -15,7 +15,12 @@ from llmops_kernel.store.base import Store, StoreBusy, Tx
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_DIALECT = {"{ID}": "INTEGER PRIMARY KEY", "{INT}": "INTEGER", "{KEYED}": " WITHOUT ROWID"}
+_DIALECT = {
+    "{ID}": "INTEGER PRIMARY KEY",
+    "{INT}": "INTEGER",
+    "{BYTES}": "BLOB",
+    "{KEYED}": " WITHOUT ROWID",
+}
 _PATIENCE_MS = 10_000
 _IMPATIENCE_MS = 20
 _NETWORK = ("nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "lustre",
