@@ -42,7 +42,7 @@ _QUESTIONS = ("What does a transfer to another bank cost?", "How is a lost card 
 
 def make_requests(model: str, count: int) -> list[ChatRequest]:
     def body(number: int) -> dict[str, Any]:
-        text = f"{_CONTEXT}\nQuestion {number}: {_QUESTIONS[number % len(_QUESTIONS)]}"
+        text = f"{_CONTEXT}\nTicket {number}.\nQuestion: {_QUESTIONS[number % len(_QUESTIONS)]}"
         messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": text}]
         return {"model": model, "messages": messages, "max_tokens": 128}
 

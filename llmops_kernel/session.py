@@ -99,6 +99,8 @@ class Session:
             settings = settings.with_(run_id=new_id()[-12:])
         self.settings = settings
         self.secrets = Secrets()
+        for text in surroundings.hide(os.environ):
+            self.secrets.register(text)
         outer = surroundings.outer_door(os.environ)
         taken = {**surroundings.keys, **({OUTER_KEY: outer[1]} if outer else {})}
         self.keys = Keys(os.environ, taken)

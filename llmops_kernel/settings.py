@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from llmops_kernel.configured import configured
 from llmops_kernel.errors import SettingsError, nearest
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ Book = Literal["real", "simulated"]
 
 _PREFIX = "LLMOPS_"
 # Variables with the prefix that are read elsewhere and are no settings.
-_NOT_SETTINGS = {"LLMOPS_CONFIG", "LLMOPS_DATA", "LLMOPS_HOME", "LLMOPS_CLOCK"}
+# JSON list of texts that the record must not show: a run's secret parameters, for its kernel.
+HIDDEN = "LLMOPS_HIDDEN"
+_NOT_SETTINGS = {"LLMOPS_CONFIG", "LLMOPS_DATA", "LLMOPS_HOME", "LLMOPS_CLOCK", HIDDEN}
 
 
 class _Frozen(BaseModel):
@@ -198,6 +201,7 @@ class Settings(_Frozen):
         path = _find_file(folder or Path.cwd(), environ)
         values = _read_file(path) if path else {}
         _merge(values, _from_environ(environ))
+        _merge(values, configured)
         _merge(values, dict(overrides or {}))
         return _build(values, str(path) if path else "the settings")
 

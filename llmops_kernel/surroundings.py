@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from typing import TYPE_CHECKING
 
 from llmops_kernel.calls.keys import DOOR_KEY
+from llmops_kernel.settings import HIDDEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
 # The name under which a child process keeps the key of the door it was started behind.
 OUTER_KEY = "LLMOPS_OUTER_DOOR"
@@ -18,6 +21,7 @@ class Surroundings:
 
     def __init__(self) -> None:
         self.keys: dict[str, str] = {}
+        self.hidden: list[str] = []
         self._upstream: str | None = None
         self._tokens: set[str] = set()
 
@@ -27,6 +31,14 @@ class Surroundings:
             self._upstream = self.upstream(environ)
         self._tokens.add(token)
         self.keys.update({k: v for k, v in keys.items() if not v.startswith(DOOR_KEY)})
+
+    def hide(self, environ: MutableMapping[str, str]) -> list[str]:
+        """Return the texts that the record must not show, and take them out of the environment."""
+        text = environ.pop(HIDDEN, "")
+        with contextlib.suppress(ValueError):
+            found = json.loads(text) if text else []
+            self.hidden += [each for each in found if isinstance(each, str)]
+        return self.hidden
 
     def upstream(self, environ: Mapping[str, str]) -> str | None:
         """Return the base URL the person had set for OpenAI's clients."""

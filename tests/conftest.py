@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from llmops_kernel.configured import configured
 from llmops_kernel.store import Store, open_store
 
 # The public data to measure with, where it is present; see CONTRIBUTING.md.
@@ -20,7 +21,8 @@ DATA = Path(os.environ.get("LLMOPS_DATA", Path(__file__).parents[2] / "shared" /
 
 @pytest.fixture(autouse=True)
 def _private_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads the developer's settings, keys or record."""
+    """No test reads the developer's settings, keys or record, or another test's choices."""
+    configured.clear()
     for name in list(os.environ):
         if name.startswith("LLMOPS_") and name != "LLMOPS_DATA":
             monkeypatch.delenv(name)

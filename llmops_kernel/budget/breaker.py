@@ -54,6 +54,20 @@ class _Cell:
     conversations: OrderedDict[str, _Conversation] = field(default_factory=OrderedDict)
 
 
+@dataclass
+class _Minute:
+    """What was spent within the last minute, in nano-dollars."""
+
+    total: int = 0
+    costs: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def add(self, now: float, amount: int) -> None:
+        self.costs.append((now, amount))
+        self.total += amount
+        while self.costs[0][0] < now - _MINUTE:
+            self.total -= self.costs.popleft()[1]
+
+
 class LoopBreaker:
     """Counts the calls of this process and refuses those of a loop.
 
@@ -77,7 +91,7 @@ class LoopBreaker:
         self._lock = Lock()
         self._cells: OrderedDict[str, _Cell] = OrderedDict()
         self._runs: Counter[str] = Counter()
-        self._spent: dict[str, deque[tuple[float, int]]] = {}
+        self._spent: dict[str, _Minute] = {}
         self._latched: str = ""
 
     def check(self, request: Request, context: CallContext) -> None:
@@ -111,14 +125,11 @@ class LoopBreaker:
             return
         now = self._clock()
         with self._lock:
-            window = self._spent.setdefault(book, deque())
-            window.append((now, amount))
-            while window and window[0][0] < now - _MINUTE:
-                window.popleft()
-            total = sum(cost for _, cost in window)
-            if total > limit:
+            minute = self._spent.setdefault(book, _Minute())
+            minute.add(now, amount)
+            if minute.total > limit:
                 self._latched = (
-                    f"Money goes too fast|{dollars(total)} ({book}) within a minute, "
+                    f"Money goes too fast|{dollars(minute.total)} ({book}) within a minute, "
                     f"the limit is {dollars(limit)}"
                 )
 

@@ -34,6 +34,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env-file", type=Path, metavar="F", help="write the variables to F once it is ready"
     )
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="a name, beside the loopback ones, by which clients may call it; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--trust-user", action="store_true",
+        help="believe the x-llmops-user header: for a gateway behind a proxy that sets it",
+    )  # fmt: skip
     json_flag(parser)
     parser.set_defaults(call=call)
 
@@ -47,7 +55,12 @@ def call(arguments: argparse.Namespace) -> int:
     if file is not None:
         check_env_file(file)
     with _signals() as told, opened_session() as session:
-        env = session.endpoint(host=arguments.host, port=arguments.port).env()
+        env = session.endpoint(
+            host=arguments.host,
+            port=arguments.port,
+            hosts=arguments.allow_host,
+            trust_user=arguments.trust_user,
+        ).env()
         text = _dotenv(env)
         try:
             if file is not None:

@@ -11,6 +11,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from llmops_kernel.configured import configured
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,13 +38,9 @@ class SessionSource:
 
     Args:
         on_session: Told of each session that comes into use.
-
-    Attributes:
-        overrides: Settings given before there was a session (``%config``).
     """
 
     def __init__(self, on_session: Callable[[Session], None]) -> None:
-        self.overrides: dict[str, Any] = {}
         self._on_session = on_session
         self._known: Session | None = None
         self._cell = ""
@@ -71,7 +69,7 @@ class SessionSource:
         session = self.active()
         if session is not None:
             session.configure(**{name: value})
-        self.overrides[name] = value
+        configured[name] = value
 
     def begin(self, cell_id: str) -> None:
         """Note that a cell starts."""
@@ -89,14 +87,10 @@ class SessionSource:
         return session
 
     def _make(self) -> Session:
-        from llmops_kernel.session import Session, current_session, set_current
+        from llmops_kernel.session import current_session
 
-        fields = {**_notebook(), **self.overrides}
-        if not fields:
-            return current_session()
-        session = Session(**fields)
-        set_current(session)
-        return session
+        note_notebook()
+        return current_session()
 
     def _enter(self, session: Session) -> None:
         if session is not self._known:
@@ -107,7 +101,8 @@ class SessionSource:
             self._begun = session
 
 
-def _notebook() -> dict[str, str]:
-    """Return the notebook's path, where Jupyter Server tells its kernels and nobody else does."""
+def note_notebook() -> None:
+    """Note the notebook's path, where Jupyter Server tells its kernels and nobody else does."""
     path = os.environ.get("JPY_SESSION_NAME")
-    return {"notebook": path} if path and not os.environ.get("LLMOPS_NOTEBOOK") else {}
+    if path and not os.environ.get("LLMOPS_NOTEBOOK"):
+        configured["notebook"] = path

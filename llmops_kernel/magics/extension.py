@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmops_kernel.configured import configured
 from llmops_kernel.magics import syntax
-from llmops_kernel.magics._session import SessionSource
+from llmops_kernel.magics._session import SessionSource, note_notebook
 from llmops_kernel.magics.ask import AskMagics
 from llmops_kernel.magics.budget import BudgetMagics
 from llmops_kernel.magics.complete import Completion
@@ -43,6 +44,7 @@ class Extension:
 
     def register(self) -> None:
         """Add everything."""
+        note_notebook()
         self._shell.register_magics(*self._magics)
         self._shell.configurables.append(self._config)  # type: ignore[arg-type]  # %config's list
         syntax.register(self._shell)
@@ -55,6 +57,7 @@ class Extension:
         self._completion.unregister()
         syntax.unregister(self._shell)
         self._config.show_errors("short")
+        configured.clear()
         for each in self._magics:
             for kind, table in each.magics.items():
                 theirs = self._shell.magics_manager.magics[kind]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
 
     from llmops_kernel.magics._session import SessionSource
+    from llmops_kernel.session import Session
 
 
 class CellHooks:
@@ -71,7 +72,7 @@ class CellHooks:
         session = None
         with _Reported():
             session = self._source.end(ok=result is not None and bool(result.success))
-            for sentence in session.alerts() if session is not None else ():
+            for sentence in _alerts(session):
                 say(sentence)
         error = _error(result)
         reason = refusal()
@@ -97,6 +98,14 @@ class _Reported:
 def say(sentence: str) -> None:
     """Write one line to the cell's stderr."""
     sys.stderr.write(f"llmops: {sentence}\n")
+
+
+def _alerts(session: Session | None) -> list[str]:
+    alerts = session.alerts() if session is not None else []
+    if alerts and session is not None and session.settings.static:
+        # Amounts and run ids differ between runs whose outputs are compared.
+        return ["A cap has passed one of its alert steps; %budget shows which."]
+    return alerts
 
 
 def _closed(reason: LLMOpsError) -> str:

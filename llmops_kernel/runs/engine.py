@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets as random
 from contextlib import closing
@@ -22,7 +23,7 @@ from llmops_kernel.errors import CallRefused, LLMOpsError, UsageProblem
 from llmops_kernel.runs.client import KERNEL, RunClient
 from llmops_kernel.runs.costs import CostReader
 from llmops_kernel.runs.manifest import Outcome, RunManifest, manifest_path
-from llmops_kernel.runs.masking import mask_parameters, register_environment
+from llmops_kernel.runs.masking import mask_parameters, register_environment, secret_values
 from llmops_kernel.runs.parameters import INJECTED_TAG, check_parameters, tagged
 from llmops_kernel.runs.state import Failure, RunState
 
@@ -72,7 +73,7 @@ class _Run:
 
     def __init__(self, notebook: Any, kernel: str, options: dict[str, Any]) -> None:
         from llmops_kernel.guard.secrets import Secrets
-        from llmops_kernel.settings import Settings
+        from llmops_kernel.settings import HIDDEN, Settings
 
         self.notebook = notebook
         self.kernel = kernel
@@ -88,8 +89,11 @@ class _Run:
         register_environment(os.environ, self.secrets)
         given = notebook.metadata.papermill.get("parameters") or {}
         check_parameters(notebook, given)
-        self.sources = self._mask(given)
         self.env = self._environment()
+        # The kernel must keep them out of its own record, too.
+        if hidden := secret_values(given, self.secrets):
+            self.env[HIDDEN] = json.dumps(hidden)
+        self.sources = self._mask(given)
         folder = Path(options.get("resources", {}).get("metadata", {}).get("path") or Path.cwd())
         self.settings = Settings.load(folder=folder, environ=self.env)
         # A relative path in llmops.toml is the kernel's, one in a variable is ours.

@@ -24,8 +24,29 @@ def mask_parameters(parameters: Mapping[str, Any], secrets: Secrets) -> dict[str
     A value whose name looks like a secret's becomes ``"***"`` and is registered, so that it is
     redacted wherever it turns up; other texts lose what is shaped like a key.
     """
-    _register(parameters, secrets, secret=False)  # all, before the first text is redacted
+    for value in secret_values(parameters, secrets):  # all, before the first text is redacted
+        # The forms in which outputs show a value, beyond those that every secret has.
+        for form in (value, repr(value)[1:-1], html.escape(value)):
+            secrets.register(form)
     return {name: _mask(name, value, secrets) for name, value in parameters.items()}
+
+
+def secret_values(parameters: Mapping[str, Any], secrets: Secrets) -> list[str]:
+    """Return the texts among parameters whose name, or a name above them, is a secret's."""
+    found: list[str] = []
+
+    def walk(value: Any, *, secret: bool) -> None:
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                walk(inner, secret=secret or secrets.looks_secret(str(name)))
+        elif isinstance(value, list | tuple):
+            for inner in value:
+                walk(inner, secret=secret)
+        elif secret and isinstance(value, str) and value:
+            found.append(value)
+
+    walk(parameters, secret=False)
+    return found
 
 
 def _mask(name: str, value: Any, secrets: Secrets) -> Any:
@@ -36,19 +57,6 @@ def _mask(name: str, value: Any, secrets: Secrets) -> Any:
     if isinstance(value, list | tuple):
         return [_mask("", inner, secrets) for inner in value]
     return secrets.redact(value) if isinstance(value, str) else value
-
-
-def _register(value: Any, secrets: Secrets, *, secret: bool) -> None:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            _register(inner, secrets, secret=secret or secrets.looks_secret(str(name)))
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _register(inner, secrets, secret=secret)
-    elif secret and isinstance(value, str):
-        # The forms in which outputs show a value, beyond those that every secret has.
-        for form in (value, repr(value)[1:-1], html.escape(value)):
-            secrets.register(form)
 
 
 def register_environment(environ: Mapping[str, str], secrets: Secrets) -> None:

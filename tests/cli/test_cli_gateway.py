@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmops_kernel.cli import main
+from llmops_kernel.settings import Settings
+from llmops_kernel.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +65,39 @@ def post(env: dict[str, str], body: dict[str, Any], token: str) -> tuple[int, An
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.loads(error.read())
+
+
+def _status(request: urllib.request.Request) -> int:
+    try:
+        with DIRECT.open(request, timeout=30) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_a_teams_gateway_knows_its_names_and_its_users(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.env"
+    flags = ["--env-file", str(file), "--allow-host", "llm.team.example", "--trust-user"]
+    with gateway(tmp_path, *flags) as process:
+        env = wait_for(file, process)
+        for host, expected in (("llm.team.example", 200), ("elsewhere.example", 403)):
+            request = urllib.request.Request(
+                f"{env['OPENAI_BASE_URL']}/chat/completions",
+                data=json.dumps(CHAT).encode(),
+                headers={
+                    "Authorization": f"Bearer {env['OPENAI_API_KEY']}",
+                    "Content-Type": "application/json",
+                    "Host": host,
+                    "x-llmops-user": "ada",
+                },
+            )
+            assert _status(request) == expected
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    store = open_store(Settings.load().store)
+    assert store.read("SELECT DISTINCT user_name FROM event") == [("ada",)]
+    store.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -79,6 +79,14 @@ def test_a_crossed_step_is_shown_once(run):
     assert run("1 + 1").stderr == ""
 
 
+def test_an_alert_is_the_same_line_in_every_run_of_a_compared_notebook(run):
+    source = "%ask -m sim/gpt-4o --max-tokens 1 " + "Tell me all about ledgers. " * 100
+    cost = run(source).result.usd
+    run(f"%config LLMOps.static = True\n%budget set {3 * cost} --per day;")
+    expected = "llmops: A cap has passed one of its alert steps; %budget shows which.\n"
+    assert run(source).stderr == expected
+
+
 def test_an_error_of_a_hook_is_a_line_and_not_the_cells(run, monkeypatch):
     run("%llmops status")
 

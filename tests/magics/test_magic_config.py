@@ -12,6 +12,20 @@ def test_a_model_given_before_the_first_use(run):
     assert current_session().settings.model == "sim/gpt-4o"
 
 
+def test_a_model_given_before_python_code_makes_the_session(run):
+    run("%config LLMOps.model = 'sim/gpt-4o'")
+    run("from llmops_kernel import current_session\nanswer = current_session().ask('hi')")
+    assert current_session().settings.model == "sim/gpt-4o"
+    assert run("answer.simulated").result is True
+
+
+def test_unloading_forgets_what_was_chosen(bare_shell):
+    bare_shell.run_line_magic("load_ext", "llmops_kernel")
+    bare_shell.run_line_magic("config", "LLMOps.model = 'sim/gpt-4o'")
+    bare_shell.run_line_magic("unload_ext", "llmops_kernel")
+    assert current_session().settings.model == "offline/extractive"
+
+
 def test_a_change_reaches_the_session_there_is(run):
     run("%llmops status")
     session = current_session()

@@ -18,6 +18,8 @@ from papermill.exceptions import PapermillExecutionError
 
 from llmops_kernel.errors import UsageProblem
 from llmops_kernel.runs import run_many, run_notebook
+from llmops_kernel.settings import Settings
+from llmops_kernel.store import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +113,23 @@ def test_papermill_finds_the_engine_and_raises_with_secrets_masked(
     manifest = json.loads((tmp_path / "out.manifest.json").read_text())
     assert (manifest["kernel"], manifest["budget_usd"]) == ("llmops", "0.25")
     assert manifest["outcome"] == "failed"
+
+
+def test_a_secret_parameter_stays_out_of_the_kernels_record(tmp_path: Path) -> None:
+    source = write_notebook(
+        tmp_path / "a.ipynb",
+        ASK + "ask(f'My code is {password}')",
+        "import os\nassert not any('burning' in value for value in os.environ.values())",
+        parameters="password = ''",
+    )
+    given = {"password": "tiger-tiger-burning"}
+    assert run_notebook(source, parameters=given, out_dir=tmp_path / "out").ok
+    record = open_store(Settings.load().store)
+    inputs = [row[0] for row in record.read("SELECT input FROM span WHERE kind = 'llm'")]
+    record.close()
+    assert len(inputs) == 1
+    assert "My code is" in inputs[0]
+    assert "burning" not in inputs[0]
 
 
 def test_a_cell_that_takes_too_long_fails_alone(tmp_path: Path) -> None:
