@@ -55,14 +55,27 @@ from llmops_kernel.prompts import Answer, AskSpec, run_ask
 from llmops_kernel.settings import Cap, ProviderSettings, Scope, Settings, Window
 from llmops_kernel.store import open_store
 from llmops_kernel.surroundings import OUTER_KEY, surroundings
-from llmops_kernel.trace import Span, SpanNode, Tracer, TraceStage, new_id
+from llmops_kernel.trace import (
+    OpenSpan,
+    Span,
+    SpanKind,
+    SpanNode,
+    Tracer,
+    TraceStage,
+    current_span,
+    new_id,
+    open_span,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+    from contextlib import AbstractContextManager
 
     from llmops_kernel.calls import Chunk, Message, Request
     from llmops_kernel.calls.catalog import Target
     from llmops_kernel.calls.endpoint import Endpoint, EndpointInfo
+    from llmops_kernel.rag.answer import RagAnswer
+    from llmops_kernel.rag.library import Library
 
 
 class Session:
@@ -122,6 +135,7 @@ class Session:
         self._cell = CellRun()
         self._lock = RLock()
         self._endpoint: Endpoint | None = None
+        self._library: Library | None = None
         self._housekeeping = Housekeeping(self.store, self.ledger, self._loop)
         self._closed = False
         reap(self.ledger)
@@ -217,24 +231,69 @@ class Session:
         max_usd = options.pop("max_usd", None)
         spec = AskSpec(prompt=prompt, model=options.pop("model", None) or self.settings.model,
                        **options)  # fmt: skip
+        with self.span("ask", "ask") as span:
+            return self._run_ask(spec, span.trace_id, "ask", max_usd)
+
+    def rag(self, question: str, index: str, **options: Any) -> RagAnswer:
+        """Answer a question from the documents of an index.
+
+        Args:
+            question: The question.
+            index: Name of the index; `indexes` makes and fills them.
+            options: ``model``, ``k`` and the other fields of `SearchOptions`, ``tenant`` (default:
+                the settings' own), ``filters`` (like ``version=2026``), ``budget`` (tokens of
+                passages), ``max_tokens``, ``rewrite``, ``reranker``, ``system``, ``max_usd``.
+
+        Raises:
+            UsageProblem: There is no such index, or an option cannot be.
+            CallRefused: A cap, a stop or the loop breaker refused; nothing was spent.
+            StoreError: Record or vector store cannot be used.
+            ProviderError: The provider failed.
+        """
+        from llmops_kernel.retrieval import answer
+
+        return answer(self, question, index, **options)
+
+    def _run_ask(
+        self, spec: AskSpec, trace_id: str, purpose: str, max_usd: object = None
+    ) -> Answer:
         cap = None if max_usd is None else nano(Decimal(str(max_usd)))
-        with self._span("ask", "ask") as where:
 
-            def call(request: ChatRequest) -> Reply:
-                return self.call(request, max_usd_nano=cap, **where)
+        def call(request: ChatRequest) -> Reply:
+            return self.call(request, max_usd_nano=cap, purpose=purpose)
 
-            return run_ask(call, spec, trace_id=where["trace_id"])
+        return run_ask(call, spec, trace_id=trace_id)
 
-    @contextlib.contextmanager
-    def _span(self, name: str, kind: Any) -> Iterator[dict[str, str]]:
+    @property
+    def indexes(self) -> Library:
+        """The retrieval indexes of this session's record."""
+        from llmops_kernel.retrieval import make_library
+
+        with self._lock:
+            if self._library is None:
+                self._library = make_library(self)
+            return self._library
+
+    def span(
+        self,
+        name: str,
+        kind: SpanKind = "tool",
+        *,
+        input: str = "",  # noqa: A002 - the field's name everywhere
+    ) -> AbstractContextManager[OpenSpan]:
+        """Open a span of the trace around a ``with`` block; calls made within belong to it.
+
+        ``with session.span("lookup", input=key) as span: span.note(found)``
+        """
         here = self.context()
-        span_id = self.tracer.start(name, kind, trace_id=here.trace_id, parent_id=here.span_id)
-        try:
-            yield {"trace_id": here.trace_id, "span_id": span_id}
-        except BaseException as error:
-            self.tracer.end(span_id, "error", attributes={"error": type(error).__name__})
-            raise
-        self.tracer.end(span_id)
+        return open_span(
+            self.tracer,
+            name,
+            kind,
+            trace_id=here.trace_id,
+            parent_id=here.span_id,
+            input=input,
+        )
 
     # ---- where we are -------------------------------------------------------------------------
 
@@ -252,7 +311,11 @@ class Session:
             "tenant": settings.tenant,
             **changes,
         }
-        if not values.get("trace_id"):
+        span = None if values.get("trace_id") else current_span(self.tracer)
+        if span is not None:
+            values["trace_id"] = span.trace_id
+            values.setdefault("span_id", span.span_id)
+        elif not values.get("trace_id"):
             values["trace_id"] = cell.trace_id or new_id()
         if "span_id" not in values:
             values["span_id"] = cell.span(self.tracer)
@@ -402,6 +465,8 @@ class Session:
         self._housekeeping.stop()
         if self._endpoint is not None:
             self._endpoint.stop()
+        if self._library is not None:
+            self._library.close()
         with contextlib.suppress(RuntimeError):
             self._loop.run(self._upstream.close())
         self._loop.stop()

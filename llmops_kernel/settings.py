@@ -159,6 +159,8 @@ class Settings(_Frozen):
     min_tokens: Annotated[int, Field(gt=0)] = 16
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
     retries: Annotated[int, Field(ge=0, le=10)] = 2
+    embedder: str = "builtin"
+    vectors: str = "chroma"
     breaker: BreakerSettings = BreakerSettings()
     aliases: dict[str, str] = {}
     providers: dict[str, ProviderSettings] = {}

@@ -1,8 +1,9 @@
 """Model names: aliases, providers and where a call goes.
 
 A name is an alias of ``llmops.toml``, a full name ``provider/model``, or a bare model name, which
-goes to the default provider. Two providers answer in this process: ``offline/extractive`` for free,
-and ``sim/<model>`` at another model's price.
+goes to the default provider. Two providers answer in this process: ``offline/extractive`` and
+``offline/embed`` for free, and ``sim/<model>`` at another model's price. The name ``embed`` means
+``offline/embed`` until an alias says otherwise.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 Book = Literal["real", "simulated"]
 
 OFFLINE = "offline/extractive"
+OFFLINE_EMBED = "offline/embed"
+_EMBED_ALIAS = "embed"
 _LONGEST_NAME = 256
 _KEPT_TARGETS = 1_024
 
@@ -131,6 +134,8 @@ class Catalog:
         """Return names to offer in lists and completion; many more are understood."""
         names = [
             OFFLINE,
+            OFFLINE_EMBED,
+            _EMBED_ALIAS,
             *sorted(self._settings.aliases),
             *_COMMON,
             *_COMMON_EMBEDDINGS,
@@ -152,7 +157,7 @@ class Catalog:
                 )
             seen.append(name)
             name = aliases[name].strip()
-        return name
+        return OFFLINE_EMBED if name == _EMBED_ALIAS else name
 
     def _full_name(self, name: str) -> str:
         """Return ``provider/model`` for a name; which provider may depend on the keys there are."""
@@ -209,7 +214,7 @@ class Catalog:
     def _build(self, full: str) -> Target:
         prefix, _, model = full.partition("/")
         if prefix == "offline":
-            if full != OFFLINE:
+            if full not in (OFFLINE, OFFLINE_EMBED):
                 raise self._unknown(full)
             return Target(full, prefix, model, FreePrice("offline"), "simulated")
         if prefix == "sim":

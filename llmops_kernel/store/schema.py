@@ -49,6 +49,7 @@ _RAG = (
         digest TEXT NOT NULL,
         stamp TEXT NOT NULL,
         root TEXT NOT NULL,
+        location TEXT NOT NULL,
         metadata TEXT NOT NULL,
         indexed {INT} NOT NULL,
         PRIMARY KEY (index_name, doc_id)){KEYED}""",

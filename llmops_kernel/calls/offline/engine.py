@@ -10,6 +10,7 @@ from llmops_kernel.calls.messages import dump
 from llmops_kernel.calls.offline.answering.compose import write_text
 from llmops_kernel.calls.offline.calling.plan import plan_calls
 from llmops_kernel.calls.offline.draw import Draw
+from llmops_kernel.calls.offline.embeddings import EMBED_MODEL, embed
 from llmops_kernel.calls.offline.filling.structured import wanted_schema, write_json
 from llmops_kernel.calls.offline.latency import latency_s
 from llmops_kernel.calls.offline.limits import cut_at_stop, cut_to_tokens, stop_sequences
@@ -54,19 +55,21 @@ class OfflineEngine:
         self._count: Callable[[str], int] = count
 
     async def __call__(self, request: Request, context: CallContext) -> Reply | ReplyStream:
-        """Serve a chat request.
+        """Serve a chat request, or embeddings by the built-in embedder.
 
         Raises:
-            UnknownModel: The request is for embeddings, or the offline model does not exist.
-            BadRequest: ``tool_choice`` or ``n`` cannot be followed.
+            UnknownModel: The offline model does not exist, or is of the other kind.
+            BadRequest: ``tool_choice``, ``n`` or a field for embeddings cannot be followed.
+            MissingExtra: Embeddings were asked for without the packages that compute them.
         """
         target = context.target
         assert target is not None, "the resolving stage comes before this one"
         if isinstance(request, EmbeddingRequest):
+            return await embed(request, target)
+        if target.provider == "offline" and target.model == EMBED_MODEL:
             raise UnknownModel(
-                "Embeddings need an upstream provider",
-                hint='Name one in llmops.toml, [aliases] embed = "openai/text-embedding-3-small", '
-                'and ask for the model "embed"',
+                "This offline model answers requests for embeddings only",
+                hint='Use "offline/extractive"',
             )
         if target.provider == "offline" and target.model != "extractive":
             raise UnknownModel(
