@@ -20,11 +20,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) install -q -e .
+	$(PIP) install -q -e ".[rag]"
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.base
-	$(PIP) install -q -e ".[lab]"
+	$(PIP) install -q -e ".[lab,rag]"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base
