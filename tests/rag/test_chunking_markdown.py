@@ -63,7 +63,7 @@ def test_a_cut_spares_heading_lead_in_and_head_of_a_table() -> None:
 
 def test_paragraphs_are_cut_before_sentences() -> None:
     paragraph = "One thing is said here plainly. Then another thing is said. And that is all of it."
-    text = "\n\n".join([paragraph] * 9)
+    text = "\n\n".join([paragraph] * 8)
     parts = texts(text, split(text, 60))
     assert len(parts) > 2
     assert all(part.endswith("all of it.") and part.startswith("One thing") for part in parts)

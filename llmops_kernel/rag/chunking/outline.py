@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["heading", "paragraph", "list", "table", "code"]
 
-# LlamaIndex's MarkdownNodeParser strips and rebuilds each section's text, so that its offsets come
-# from a search for the first equal text; it reads neither underlined headings, ~~~ fences nor the
-# blocks of a section. Ours reads lines, and keeps their places.
+# LlamaIndex's MarkdownNodeParser rebuilds the text of each section and then searches for it; it
+# reads neither underlined headings nor ~~~ fences, has no largest size, and knows no blocks to cut
+# between. Ours reads lines, and keeps their places.
 _ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(?=[^ \t\r\n])")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t\r]*$")
 _FENCE = re.compile(r"[ \t>]*(`{3,}|~{3,})(.*)$")

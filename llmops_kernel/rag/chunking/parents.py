@@ -14,8 +14,8 @@ from llmops_kernel.rag.documents import Passage
 if TYPE_CHECKING:
     from llmops_kernel.rag.documents import Document
 
-# LlamaIndex's HierarchicalNodeParser cuts parents by sentences, across headings, and cuts children
-# out of copies, whose places it does not know.
+# LlamaIndex's HierarchicalNodeParser cuts parents by sentences, across headings; and the places of
+# children are often those of other text, because they are searched for in copies of the parents.
 
 PARENT = 3.5  # times the tokens of a child
 _SMALL = 6  # as in `markdown`

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, cast
 
+from llmops_kernel.errors import MissingExtra
 from llmops_kernel.rag.documents import SHARED, Document
 from llmops_kernel.rag.reading.parsed import Parsed, Raw
 from llmops_kernel.rag.reading.sources import MAX_BYTES, Source
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from llmops_kernel.rag.reading.kinds import Kind
 
 _Parser = Callable[[Raw], Parsed]
+
+_LONGEST_TITLE = 300  # characters; it is embedded with each chunk
 
 # Module and function of each format's parser; a module is imported when its format is met.
 _PARSERS: dict[Kind, tuple[str, str]] = {
@@ -57,7 +60,7 @@ def read(source: Source, *, tenant: str = SHARED, max_bytes: int = MAX_BYTES) ->
     return Document(
         source=source.source,
         text=parsed.text,
-        title=parsed.title.strip() or name,
+        title=parsed.title.strip()[:_LONGEST_TITLE] or name,
         tenant=tenant,
         metadata=parsed.metadata,
         pages=parsed.pages,
@@ -80,7 +83,10 @@ def _parse(source: Source, max_bytes: int) -> tuple[str, Parsed]:
     parser = _PARSERS.get(kind)
     if parser is None:
         raise Unfit("unsupported")
-    return name, _parser(*parser)(Raw(data, name, charset))
+    try:
+        return name, _parser(*parser)(Raw(data, name, charset))
+    except ModuleNotFoundError as error:
+        raise MissingExtra("rag", error.name or "for this format") from error
 
 
 def _parser(module: str, function: str) -> _Parser:

@@ -192,9 +192,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: Message,
         newurl: str,
     ) -> urllib.request.Request | None:
-        addresses = _resolve(newurl)
-        if self._public and not _is_public(addresses):
-            raise Unfit("unsupported", "redirected from a public address to a private one")
+        try:
+            addresses = _resolve(newurl)
+            if self._public and not _is_public(addresses):
+                raise Unfit("unsupported", "redirected from a public address to a private one")
+        except Unfit:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 

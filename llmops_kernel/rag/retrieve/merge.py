@@ -33,7 +33,7 @@ def merged(found: Sequence[Found], record: IndexRecord, share: float) -> list[Fo
     complete = [
         parent
         for parent, children in families.items()
-        if len(children) >= share * counts.get(parent, 1) and len(children) > 1
+        if len(children) >= share * counts.get(parent, 1)
     ]
     parents = record.chunks(complete)
     told: set[str] = set()

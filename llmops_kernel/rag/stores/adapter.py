@@ -154,7 +154,7 @@ class LlamaStore(ABC):
 
     @abstractmethod
     def _search(self, vector: list[float], k: int, where: Where) -> list[tuple[Any, float]]:
-        """Return at least the nearest ``k`` nodes that pass, with their cosines."""
+        """Return the nearest ``k`` nodes that pass, or all there are, with their cosines."""
 
     @abstractmethod
     def _total(self) -> int: ...

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from llmops_kernel.rag.documents import SHARED
 from llmops_kernel.rag.stores.adapter import LlamaStore
 from llmops_kernel.rag.stores.extras import load
-from llmops_kernel.rag.stores.fields import wall_of
+from llmops_kernel.rag.stores.fields import WALL, wall_of
 
 if TYPE_CHECKING:
     from llmops_kernel.rag.documents import Chunk
@@ -96,7 +96,9 @@ class ChromaStore(LlamaStore):
             asked = self._ask(self._llama(collection), vector, k, where, wall=False)
             # Not below the least float: exp(-2) is far above it.
             found += [(node, 1.0 + math.log(score)) for node, score in asked]
-        return found
+        # Each gave its nearest, so beyond as many the farther of the two may have left some out.
+        found.sort(key=lambda pair: -pair[1])
+        return found[:k]
 
     def _total(self) -> int:
         return sum(collection.count() for collection in self._all())
@@ -116,16 +118,22 @@ class ChromaStore(LlamaStore):
         """Return a tenant's collection; None when there is none and none is to be made."""
         name = self._name if tenant == SHARED else f"{self._name}-{wall_of(tenant)[1:17]}"
         if name not in self._collections:
+            # No embedding function: the default one would be downloaded.
             if create:
                 self._collections[name] = self._client.get_or_create_collection(
                     name,
-                    embedding_function=None,  # the default one would be downloaded
+                    embedding_function=None,
                     configuration=_SPACE,
                     metadata={"dim": self._dim},
                 )
             else:
-                self._all()
-        return self._collections.get(name)
+                missing = load("chromadb.errors", extra="rag").NotFoundError
+                try:
+                    found = self._client.get_collection(name, embedding_function=None)
+                except missing:
+                    return None  # not kept: another process may make it
+                self._collections[name] = found
+        return self._collections[name]
 
     def _all(self) -> list[Any]:
         """Return all collections of the index, those that another process made too."""
@@ -153,13 +161,20 @@ def _sessions_of(client: Any) -> tuple[Any, ...]:
 
 
 class _Upserting:
-    """A collection whose `add` replaces what is there, in batches that the client takes."""
+    """A collection whose `add` replaces what is there, in batches that the client takes.
+
+    A field costs Chroma a row in each of two tables, so those that nothing asks for are left out:
+    the wall, which is the collection, and two of LlamaIndex's three copies of the document's id.
+    """
 
     def __init__(self, collection: Any, most: int) -> None:
         self._collection = collection
         self._most = most
 
     def add(self, **columns: list[Any]) -> None:
+        for metadata in columns["metadatas"]:
+            for name in (WALL, "doc_id", "ref_doc_id"):
+                metadata.pop(name, None)
         for start in range(0, len(columns["ids"]), self._most):
             part = slice(start, start + self._most)
             self._collection.upsert(**{name: column[part] for name, column in columns.items()})

@@ -14,6 +14,7 @@ missing from searches for some seconds.
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -50,7 +51,8 @@ class PineconeStore(LlamaStore):
         if self._client is None:
             host = place.host
             if not host:
-                self._knock("api.pinecone.io", 443)
+                if "PINECONE_CONTROLLER_HOST" not in os.environ:  # the client heeds it
+                    self._knock("api.pinecone.io", 443)
                 control = pinecone.Pinecone(api_key=place.key, timeout=_ANSWER_SECONDS)
                 host = control.indexes.describe(place.name).host
             parts = urlsplit(host if "://" in host else f"https://{host}")

@@ -234,6 +234,28 @@ def test_a_search_sees_what_where_lets_through_all_of_it_and_nothing_else(
     assert [hit.chunk_id for hit in store.query(vectors[0], k, where)] == best
 
 
+def test_the_nearest_is_found_behind_many_that_do_not_pass(
+    opening: Opening, making: Making
+) -> None:
+    store = opening()
+    angles = [*np.linspace(0, 0.5, 80), 0.6, *np.linspace(0.7, 1.0, 5)]
+    vectors = np.zeros((len(angles), DIM), dtype=np.float32)
+    vectors[:, 0], vectors[:, 1] = np.cos(angles), np.sin(angles)
+    chunks = [
+        making(
+            f"{n}.md",
+            tenant="acme" if n > 80 else "",
+            metadata={"state": "draft" if n < 80 else "final"},
+        )
+        for n in range(len(angles))
+    ]
+    store.upsert(chunks, vectors)
+    where = Where("acme", (Condition("state", "!=", "draft"),))
+    hits = store.query(vectors[0], 3, where)
+    # The shared chunk is nearer than all of the tenant's, though eighty drafts hide it.
+    assert [hit.chunk_id for hit in hits] == [chunk.chunk_id for chunk in chunks[80:83]]
+
+
 def test_each_tenant_sees_its_own_and_the_shared(
     mixed: tuple[VectorStore, list[Chunk], Any],
 ) -> None:

@@ -46,6 +46,8 @@ def parse(raw: Raw) -> Parsed:
     soup = BeautifulSoup(decode(raw.data, charset), "html.parser")
     title = " ".join(soup.title.get_text().split()) if soup.title else ""
     metadata = _metadata(soup)
+    if soup.title:
+        soup.title.decompose()  # a page without <head> has it in its body
     _drop(soup)
     text = _Writer().write(_page(soup))
     return Parsed(text, "html", title=title or first_heading(text), metadata=metadata)

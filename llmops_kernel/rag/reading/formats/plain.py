@@ -19,12 +19,8 @@ def parse_rtf(raw: Raw) -> Parsed:
     import tempfile
     from pathlib import Path
 
-    from llmops_kernel.errors import MissingExtra
+    from llama_index.readers.file.rtf import RTFReader
 
-    try:
-        from llama_index.readers.file.rtf import RTFReader
-    except ImportError as error:
-        raise MissingExtra("rag", "llama-index-readers-file") from error
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "document.rtf")
         # RTF is ASCII; the reader opens it in the machine's own encoding.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SAMPLE = 20_000  # characters that the separator is guessed from
 _SEPARATORS = ",;\t|"
+_NONE = "\x1f"  # for one column: a comma in it separates nothing
 
 
 def parse(raw: Raw) -> Parsed:
@@ -53,7 +54,7 @@ def _rows(text: str, separator: str) -> Iterator[list[str]]:
 def _separator(text: str) -> str:
     """The separator that divides the first lines most alike; csv.Sniffer falls for quoted text."""
     lines = [line for line in text[:_SAMPLE].splitlines() if line.strip()][:50]
-    best = (0.0, ",")
+    best = (0.0, _NONE)
     for separator in _SEPARATORS:
         counts = [len(row) for row in csv.reader(lines, delimiter=separator)]
         if not counts or max(counts) < 2:
