@@ -13,6 +13,7 @@ from llmops_kernel.errors import UsageProblem, nearest
 from llmops_kernel.rag.answer import RagOptions, answer_from
 from llmops_kernel.rag.library import Library
 from llmops_kernel.rag.retrieve import SearchOptions
+from llmops_kernel.rag.retrieve.rerank import model_reranker
 from llmops_kernel.rag.where import Where, parse_condition
 from llmops_kernel.settings import data_home
 
@@ -66,8 +67,8 @@ def embedder_of(session: Session, name: str) -> Embedder:
 
 def answer(session: Session, question: str, index: str, **options: Any) -> RagAnswer:
     """Answer a question; see `Session.rag`."""
-    given = _known(options, _SEARCH | _ANSWER | {"model", "tenant", "filters", "max_usd"})
-    max_usd = given.pop("max_usd", None)
+    given = _known(options, _SEARCH | _ANSWER | {"model", "rerank", "tenant", "filters", "max_usd"})
+    max_usd, rerank = given.pop("max_usd", None), given.pop("rerank", None)
     search = search_options(session, **{k: given.pop(k) for k in list(given) if k not in _OURS})
     rag_options = RagOptions(
         search=search,
@@ -80,6 +81,8 @@ def answer(session: Session, question: str, index: str, **options: Any) -> RagAn
         def ask(spec: AskSpec) -> Answer:
             return session._run_ask(spec, span.trace_id, "rag", max_usd)  # noqa: SLF001
 
+        if rerank:
+            rag_options = replace(rag_options, reranker=model_reranker(ask, rerank))
         told = answer_from(opened, question, rag_options, ask=ask, steps=steps_of(session))
         span.note(told.text, found=told.found, index=index)
         return replace(told, trace_id=span.trace_id)

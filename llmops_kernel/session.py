@@ -30,6 +30,7 @@ from llmops_kernel.budget import (
     reap,
 )
 from llmops_kernel.budget.refusals import EVERYBODY
+from llmops_kernel.cache import CacheStage, ExactCache
 from llmops_kernel.calls import (
     CallContext,
     ChatRequest,
@@ -147,8 +148,25 @@ class Session:
         """Return the stages, outermost first. Their order is the policy of the house."""
         settings = self.settings
         limits = OutputLimits(settings.default_max_tokens, settings.min_tokens)
+        asked = settings.cache
+        if not settings.capture and "cache" not in settings.model_fields_set:
+            asked = asked.model_copy(update={"mode": "off"})  # nothing said is to be recorded
+        self.cache = ExactCache(
+            asked,
+            self.store,
+            self.ledger.lease,
+            variable=self._variable,
+            redact=self.secrets.redact,
+        )
         return [
             partial(TraceStage, tracer=self.tracer),
+            partial(
+                CacheStage,
+                cache=self.cache,
+                catalog=self.catalog,
+                ledger=self.ledger,
+                outer_key=OUTER_KEY,
+            ),
             partial(BreakerStage, breaker=self.breaker),
             partial(ResolveStage, catalog=self.catalog),
             partial(RetryStage, retries=settings.retries),
@@ -242,7 +260,8 @@ class Session:
             index: Name of the index; `indexes` makes and fills them.
             options: ``model``, ``k`` and the other fields of `SearchOptions`, ``tenant`` (default:
                 the settings' own), ``filters`` (like ``version=2026``), ``budget`` (tokens of
-                passages), ``max_tokens``, ``rewrite``, ``reranker``, ``system``, ``max_usd``.
+                passages), ``max_tokens``, ``rewrite``, ``rerank`` (a model that orders the candidates
+                anew), ``reranker`` (a function that does), ``system``, ``max_usd``.
 
         Raises:
             UsageProblem: There is no such index, or an option cannot be.
@@ -470,6 +489,7 @@ class Session:
         with contextlib.suppress(RuntimeError):
             self._loop.run(self._upstream.close())
         self._loop.stop()
+        self.cache.close()
         self.store.close()
 
     def __enter__(self) -> Self:

@@ -111,8 +111,13 @@ def bounds(
 def _limit(
     active: ActiveCap, key: BalanceKey, limits: dict[tuple[str, str, str, int], int]
 ) -> tuple[int, LimitSource]:
+    place = (key.scope, key.scope_key, key.window_kind)
+    if active.source == "run" and limits:
+        # A run may be held shorter from inside it, never longer.
+        lower = limits.get((*place, EVERY_WINDOW))
+        if lower is not None and lower < nano(active.cap.usd):
+            return lower, "set"
     if not active.fixed and limits:
-        place = (key.scope, key.scope_key, key.window_kind)
         if (raised := limits.get((*place, key.window_start))) is not None and key.window_start:
             return raised, "raised"
         if (everywhere := limits.get((*place, EVERY_WINDOW))) is not None:

@@ -127,7 +127,9 @@ def _change(
             )
         ledger.caps = (*ledger.caps, ActiveCap(Cap(scope=scope, window=window, usd=amount)))
     bound = _bound(ledger, scopes, scope, window)
-    _refuse_fixed(bound.active)
+    lowers_run = every_window and bound.active.source == "run"
+    if not lowers_run or nano(amount) > nano(bound.active.cap.usd):
+        _refuse_fixed(bound.active)
     at = ledger.now()
     start = EVERY_WINDOW if every_window else bound.key.window_start
     place = (bound.key.scope, bound.key.scope_key, window)
@@ -160,7 +162,7 @@ def _bound(ledger: Ledger, scopes: Scopes, scope: Scope, window: Window) -> Boun
 def _refuse_fixed(active: ActiveCap) -> None:
     if active.source == "run":
         raise UsageProblem(
-            "This cap belongs to the run and cannot be changed from inside it",
+            "This cap belongs to the run and cannot be raised from inside it",
             hint="Start the run with a larger --budget",
         )
     if active.source == "argument":

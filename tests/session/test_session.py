@@ -20,6 +20,7 @@ from llmops_kernel.errors import (
     SpendingStopped,
     UnknownModel,
     UnknownPrice,
+    UsageProblem,
 )
 
 CONTEXT = "The Basic account costs 4.90 euros a month. Cards are replaced free of charge."
@@ -275,3 +276,16 @@ def test_alerts_are_shown_once(tmp_path: Path) -> None:
         assert shown
         assert "%" in shown[0]
         assert s.alerts() == []
+
+
+def test_a_run_can_be_held_shorter_from_inside_and_not_longer(tmp_path):
+    with Session(store=f"sqlite:///{tmp_path / 'x.db'}", run_budget_usd="1.00") as session:
+        session.set_cap(Decimal("0.20"), scope="run", window="total")
+        limits = {s.limit for s in session.budget() if s.cap.scope == "run"}
+        assert limits == {Decimal("0.2")}
+        with pytest.raises(UsageProblem, match="cannot be raised"):
+            session.set_cap(Decimal("1.50"), scope="run", window="total")
+        with pytest.raises(UsageProblem, match="cannot be raised"):
+            session.raise_cap(Decimal("0.10"), scope="run", window="total")
+        with pytest.raises(BudgetExceeded):
+            session.ask("Tell me", model="sim/gpt-4o", max_tokens=60_000)

@@ -60,11 +60,10 @@ def fenced(packed: Sequence[Packed]) -> str:
     parts = ["<documents>"]
     for each in packed:
         chunk = each.chunk
+        above = " > ".join(part for part in (chunk.title, chunk.heading) if part)
+        text = _FENCE.sub("&lt;", f"# {above}\n\n{chunk.text}" if above else chunk.text)
         facts = f'id="{each.number}" source="{escape(chunk.source)}"'
-        if chunk.title:
-            facts += f' title="{escape(chunk.title)}"'
-        text = f"{chunk.heading}\n{chunk.text}" if chunk.heading else chunk.text
-        parts.append(f"<document {facts}>\n{_FENCE.sub('&lt;', text)}\n</document>")
+        parts.append(f"<document {facts}>\n{text}\n</document>")
     return "\n".join([*parts, "</documents>"])
 
 

@@ -99,6 +99,42 @@ def test_rewriting_goes_through_the_door_and_is_paid(session):
     assert reworded.found
 
 
+def test_a_model_may_order_the_candidates_anew(session):
+    answer = session.rag("What does a transfer abroad cost?", "bank", rerank="sim/gpt-4o")
+    tree = session.trace(answer.trace_id)
+    retrieve = tree.children[0]
+    (rerank,) = [child for child in retrieve.children if child.span.name == "rerank"]
+    assert [child.span.name for child in rerank.children] == ["chat sim/gpt-4o"]
+    assert answer.found
+
+
+def test_a_model_that_rates_badly_changes_nothing():
+    from llmops_kernel.errors import OutputInvalid
+    from llmops_kernel.rag.retrieve.rerank import model_reranker
+
+    def ask(_spec):
+        raise OutputInvalid("no ratings")
+
+    scores = model_reranker(ask, "m")("question", ["a", "b", "c"])
+    assert sorted(range(3), key=lambda n: -scores[n]) == [0, 1, 2]
+
+
+def test_a_providers_embedder_goes_through_the_door(tmp_path, folder):
+    with Session(
+        store=f"sqlite:///{tmp_path / 'z.db'}", embedder="offline/embed", model="sim/gpt-4o-mini"
+    ) as session:
+        index = session.indexes.create("bank")
+        assert index.spec.embedder_id == "offline/embed@1"
+        ingest(index, [str(folder)])
+        calls = [event for event in session.history(50) if event.kind == "settle"]
+        assert {event.model for event in calls} == {"offline/embed"}
+        answer = session.rag("What does a transfer abroad cost?", "bank")
+        tree = session.trace(answer.trace_id)
+        embed = tree.children[0].children[0]
+        assert embed.span.name == "embed"
+        assert [child.span.kind for child in embed.children] == ["embeddings"]
+
+
 def test_a_tenants_documents_are_answered_from_for_that_tenant_only(session, tmp_path):
     private = tmp_path / "private"
     private.mkdir()

@@ -41,6 +41,8 @@ _PREFIX = 0.5
 _CARRIED = 0.45
 _KIND_BONUS = 0.12
 _PAIR_BONUS = 0.04
+_LATER = 0.1  # what each later passage of a search result is worth less
+_UNNUMBERED = 0.6  # what a passage beside a search result is worth: rules, a greeting
 _PREFIX_LENGTH = 5
 _TOPICAL = 0.7  # question stems of at least this weight have to be known to the text
 _MOST_SENTENCES = 4_000
@@ -135,6 +137,9 @@ class SentenceIndex:
             return []
         groups = {one: GROUPS.get(one, frozenset()) for one in wanted}
         evidence = EVIDENCE.get(question.kind)
+        # Numbered passages come from a search, best first.
+        numbers = [int(p.label) if p.label.isdigit() else 0 for p in self.passages]
+        ranked = sum(map(bool, numbers)) > 1
         matches = []
         for sentence in self.sentences:
             if sentence.is_heading:
@@ -154,6 +159,9 @@ class SentenceIndex:
             if sentence.is_question:
                 score *= 0.5
             score -= min(0.05, len(sentence.tokens) / 1_500)
+            if ranked:
+                number = numbers[sentence.passage]
+                score *= 1 - _LATER * min(number - 1, 5) if number else _UNNUMBERED
             matches.append(Match(sentence, score, coverage, matched, has_kind))
         matches.sort(key=lambda match: (-match.score, match.sentence.index))
         return matches

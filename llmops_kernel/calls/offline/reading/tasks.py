@@ -36,7 +36,7 @@ _SHORT = re.compile(
     r"\b(?:one|a single|1) word\b|\b(?:only|just) (?:with )?(?:the |a )?(?:number|amount"
     r"|name|date|value|figure|price|city|year|person|answer itself)\b"
     r"|as short as possible|short(?:est)? (?:answer|phrase|form)|in a few words"
-    r"|at most (?:\w+ )?words|\bspan\b|nothing (?:else|but)"
+    r"|at most (?:\w+ )?words|\bspan\b|(?<!from )nothing (?:else|but)"
     r"|without (?:any )?explanation|no explanation|exact phrase",
     re.IGNORECASE,
 )
