@@ -11,6 +11,7 @@ import contextlib
 import os
 from decimal import Decimal
 from functools import partial
+from importlib import import_module
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Self
 
@@ -50,6 +51,7 @@ from llmops_kernel.calls.resolve import ResolveStage
 from llmops_kernel.calls.retry import RetryStage
 from llmops_kernel.calls.upstream import HTTPUpstream
 from llmops_kernel.cells import CellCost, CellRun
+from llmops_kernel.errors import MissingExtra
 from llmops_kernel.guard import Secrets
 from llmops_kernel.housekeeping import Housekeeping
 from llmops_kernel.prompts import Answer, AskSpec, run_ask
@@ -260,7 +262,7 @@ class Session:
             index: Name of the index; `indexes` makes and fills them.
             options: ``model``, ``k`` and the other fields of `SearchOptions`, ``tenant`` (default:
                 the settings' own), ``filters`` (like ``version=2026``), ``budget`` (tokens of
-                passages), ``max_tokens``, ``rewrite``, ``rerank`` (a model that orders the candidates
+                passages), ``max_tokens``, ``rewrite``, ``rerank`` (a model that orders candidates
                 anew), ``reranker`` (a function that does), ``system``, ``max_usd``.
 
         Raises:
@@ -269,9 +271,8 @@ class Session:
             StoreError: Record or vector store cannot be used.
             ProviderError: The provider failed.
         """
-        from llmops_kernel.retrieval import answer
-
-        return answer(self, question, index, **options)
+        told: RagAnswer = _retrieval().answer(self, question, index, **options)
+        return told
 
     def _run_ask(
         self, spec: AskSpec, trace_id: str, purpose: str, max_usd: object = None
@@ -286,11 +287,9 @@ class Session:
     @property
     def indexes(self) -> Library:
         """The retrieval indexes of this session's record."""
-        from llmops_kernel.retrieval import make_library
-
         with self._lock:
             if self._library is None:
-                self._library = make_library(self)
+                self._library = _retrieval().make_library(self)
             return self._library
 
     def span(
@@ -515,6 +514,14 @@ class Session:
         if value:
             self.secrets.register(value)
         return value
+
+
+def _retrieval() -> Any:
+    """Return the module of retrieval, whose packages are optional."""
+    try:
+        return import_module("llmops_kernel.retrieval")
+    except ModuleNotFoundError as error:
+        raise MissingExtra("rag", error.name or "numpy") from error
 
 
 def _active_caps(settings: Settings, *, given: bool) -> list[ActiveCap]:

@@ -121,6 +121,40 @@ class BreakerSettings(_Frozen):
     usd_per_minute: Annotated[Decimal, Field(ge=0)] = Decimal(5)
 
 
+class CacheSettings(_Frozen):
+    """What is answered from cache, and where the answers are kept.
+
+    Attributes:
+        mode: ``exact`` serves a repeated request the recorded answer of the first; ``off`` does
+            not.
+        simulated: Serve offline and simulated models from the cache too. Off, because exercises
+            count on every simulated call being made and charged.
+        sampled: Serve requests whose answer is drawn at random (a temperature other than 0, or
+            none given, and no seed) too: repeats then get the first draw.
+        url: Where the answers are: empty for the record, or ``redis://HOST:PORT/DATABASE``.
+        ttl_s: Seconds an answer may be served; a call can ask for less, never for more.
+        max_entries: Answers kept; beyond it the ones not used for longest go.
+        max_bytes: Bytes all answers may have together.
+        max_entry_bytes: Bytes beyond which one answer is not kept.
+        wait_s: Seconds to wait for an identical request that is on its way, before going alone.
+        salt: Part of every key: change it when a policy changes, and no older answer is served.
+        secret_env: Name of the variable with the team's secret, which seals the answers. Who has
+            another secret sees other answers; empty keeps a secret of its own beside the record.
+    """
+
+    mode: Literal["off", "exact"] = "exact"
+    simulated: bool = False
+    sampled: bool = False
+    url: str = ""
+    ttl_s: Annotated[float, Field(gt=0)] = 7 * 86_400.0
+    max_entries: Annotated[int, Field(gt=0)] = 50_000
+    max_bytes: Annotated[int, Field(gt=0)] = 256 * 1024 * 1024
+    max_entry_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024
+    wait_s: Annotated[float, Field(gt=0)] = 120.0
+    salt: str = ""
+    secret_env: str = ""
+
+
 def data_home() -> Path:
     """Return the folder of the durable record (``LLMOPS_HOME`` or the user's data folder)."""
     home = os.environ.get("LLMOPS_HOME")
@@ -162,6 +196,7 @@ class Settings(_Frozen):
     embedder: str = "builtin"
     vectors: str = "chroma"
     breaker: BreakerSettings = BreakerSettings()
+    cache: CacheSettings = CacheSettings()
     aliases: dict[str, str] = {}
     providers: dict[str, ProviderSettings] = {}
     prices: dict[str, PriceSettings] = {}
@@ -292,6 +327,7 @@ def _known_names(loc: tuple[int | str, ...]) -> list[str]:
     rooms: dict[str, type[BaseModel]] = {
         "caps": Cap,
         "breaker": BreakerSettings,
+        "cache": CacheSettings,
         "providers": ProviderSettings,
         "prices": PriceSettings,
     }

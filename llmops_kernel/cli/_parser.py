@@ -95,13 +95,24 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> Parser:
     """Return the parser of the whole program."""
-    from llmops_kernel.cli import ask, budget, doctor, gateway, kernel, run, status, trace, version
+    from llmops_kernel.cli import (
+        ask,
+        budget,
+        doctor,
+        gateway,
+        kernel,
+        rag,
+        run,
+        status,
+        trace,
+        version,
+    )
 
     parser = Parser(prog="llmops", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"llmops-kernel {__version__}")
     parser.set_defaults(call=_help(parser))
     verbs = parser.verbs("verb", title="verbs")
-    for module in (run, budget, ask, trace, status, doctor, gateway, kernel, version):
+    for module in (run, budget, ask, rag, trace, status, doctor, gateway, kernel, version):
         name = module.__name__.rpartition(".")[2]
         module.add(verbs.add_parser(name, help=module.HELP, description=f"{module.HELP}."))
     return parser

@@ -13,6 +13,12 @@ from llmops_kernel.display.history import history_view
 from llmops_kernel.display.markdown import safe_markdown
 from llmops_kernel.display.mime import View, jsonable
 from llmops_kernel.display.money import count, dollars, nano_dollars, percent, seconds, tokens
+from llmops_kernel.display.rag import (
+    index_list_view,
+    index_stats_view,
+    ingest_view,
+    search_view,
+)
 from llmops_kernel.display.status import checks_view, status_view
 from llmops_kernel.display.table import Cell, table
 from llmops_kernel.display.text import one_line, printable, shorten
@@ -27,12 +33,16 @@ __all__ = [
     "count",
     "dollars",
     "history_view",
+    "index_list_view",
+    "index_stats_view",
+    "ingest_view",
     "jsonable",
     "nano_dollars",
     "one_line",
     "percent",
     "printable",
     "safe_markdown",
+    "search_view",
     "seconds",
     "shorten",
     "status_view",

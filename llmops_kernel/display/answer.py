@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llmops_kernel.display.markdown import fence, safe_markdown
+from llmops_kernel.display.markdown import fence, literal, safe_markdown
 from llmops_kernel.display.mime import View, jsonable
 from llmops_kernel.display.money import dollars, seconds, tokens
 from llmops_kernel.display.text import one_line, printable
@@ -113,7 +113,7 @@ def answer_view(answer: AnswerLike, *, footer: bool = False) -> View:
     if footer:
         line = footer_line(answer)
         plain += f"\n\n{line}"
-        rich += f"\n\n{safe_markdown(_literal(line))}"
+        rich += f"\n\n{safe_markdown(literal(line))}"
     return View({"text/plain": plain, "text/markdown": rich}, facts(answer))
 
 
@@ -155,8 +155,3 @@ def _folded(reasoning: str) -> str:
     # tag in it would end the fold early; shown as text it cannot.
     body = safe_markdown(reasoning).replace("</details", "&lt;/details")
     return f"<details><summary>Reasoning</summary>\n\n{body}\n\n</details>"
-
-
-def _literal(line: str) -> str:
-    """Escape the characters of a model's name that Markdown would read."""
-    return "".join(f"\\{char}" if char in "\\`*_[]<>#|~" else char for char in line)

@@ -43,3 +43,8 @@ def fence(text: str, language: str = "") -> str:
     runs = re.findall(r"`{3,}", text)
     ticks = "`" * (max((len(run) for run in runs), default=2) + 1)
     return f"{ticks}{language}\n{text}\n{ticks}"
+
+
+def literal(line: str) -> str:
+    """Escape the characters of a name that Markdown would read."""
+    return "".join(f"\\{char}" if char in "\\`*_[]<>#|~" else char for char in line)

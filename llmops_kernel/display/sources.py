@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from llmops_kernel.display.markdown import safe_markdown
+from llmops_kernel.display.answer import AnswerLike, answer_view, footer_line
+from llmops_kernel.display.markdown import literal, safe_markdown
 from llmops_kernel.display.mime import View
 from llmops_kernel.display.text import one_line
 
@@ -52,7 +53,7 @@ class SourceLike(Protocol):
         """The chunk."""
 
 
-class SourcedLike(Protocol):
+class SourcedAnswer(AnswerLike, Protocol):
     """An answer with sources."""
 
     @property
@@ -72,22 +73,28 @@ class SourcedLike(Protocol):
         """Whether the documents answer the question."""
 
 
-def sources_view(view: View, answer: SourcedLike) -> View:
-    """Return an answer's mime bundle with its sources added.
+def sources_view(answer: SourcedAnswer, *, footer: bool = False) -> View:
+    """Return an answer's mime bundle with its sources between text and footer.
 
-    Cited documents are listed below text and Markdown; ids, spans and scores go to the metadata.
+    Cited documents are listed; ids, spans and scores of all go to the metadata.
     """
+    view = answer_view(answer)
     plain, rich = view.data["text/plain"], view.data["text/markdown"]
     lines = [f"[{source.number}] {_place(source)}" for source in answer.citations]
     if lines:
         plain += "\n\n" + "\n".join(lines)
-        rich += "\n\n" + "  \n".join(safe_markdown(_literal(line)) for line in lines)
+        rich += "\n\n" + "  \n".join(safe_markdown(literal(line)) for line in lines)
     if answer.unsupported:
         note = f"No passage bears this out: {one_line(answer.unsupported[0], 120)}"
         if len(answer.unsupported) > 1:
             note += f" (and {len(answer.unsupported) - 1} more)"
         plain += f"\n\n{note}"
-        rich += f"\n\n*{safe_markdown(_literal(note))}*"
+        rich += f"\n\n*{safe_markdown(literal(note))}*"
+    if footer:
+        line = footer_line(answer)
+        plain += f"\n\n{line}"
+        rich += f"\n\n{safe_markdown(literal(line))}"
+    cited = {source.number for source in answer.citations}
     facts = {
         **view.facts,
         "found": answer.found,
@@ -96,7 +103,10 @@ def sources_view(view: View, answer: SourcedLike) -> View:
                 "number": source.number,
                 "document": source.document,
                 "chunk_id": source.chunk_id,
+                "heading": source.heading,
+                "page": source.page,
                 "span": [source.start, source.end],
+                "cited": source.number in cited,
                 "score": round(source.score, 4),
             }
             for source in answer.sources
@@ -112,7 +122,3 @@ def _place(source: SourceLike) -> str:
     if source.heading:
         place += f", {source.heading}"
     return one_line(place, 160)
-
-
-def _literal(line: str) -> str:
-    return "".join(f"\\{char}" if char in "\\`*_[]<>#|~" else char for char in line)

@@ -8,6 +8,7 @@ import stat
 import sys
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -60,6 +61,7 @@ def run_checks(session: Session | None = None) -> list[Check]:
             checks += _guarded("store", lambda: _store(store))
             checks += _guarded("balances", lambda: _balances(store))
             checks += _guarded("clock", lambda: _clock(here))
+            checks += _guarded("indexes", lambda: _indexes(here))
             checks += _guarded("endpoint", lambda: _endpoint(here))
             checks += _guarded("keys", lambda: _keys(here))
     checks += _guarded("prices", _prices)
@@ -167,6 +169,31 @@ def _clock(session: Session) -> Check:
     now = datetime.fromtimestamp(session.ledger.now() / 1_000_000, UTC)
     zone = session.settings.timezone
     return Check("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC, not behind the record; windows: {zone}")
+
+
+def _indexes(session: Session) -> list[Check]:
+    from llmops_kernel.store import rag_rows
+
+    if not rag_rows.indexes(session.store):  # and retrieval need not be installed
+        return []
+    checks: list[Check] = []
+    for name in session.indexes.names():
+        checks += _guarded(f"index {name}", partial(_index, session, name))
+    return checks
+
+
+def _index(session: Session, name: str) -> Check:
+    index = session.indexes.open(name)
+    documents, chunks, waiting = index.record.totals()
+    stored, gone = index.vectors.count(), len(index.record.gone())
+    subject, place = f"index {name}", index.vectors.label
+    if not chunks - waiting <= stored <= chunks + gone:  # what waits may have arrived
+        found = f"{place} holds {stored} of its {chunks} chunks"
+        return Check(subject, "fail", found, f"llmops rag reindex {name}")
+    if waiting or gone:
+        found = f"{waiting} chunks are not yet in {place}, {gone} not yet out of it"
+        return Check(subject, "warn", found, "The next llmops rag ingest finishes it")
+    return Check(subject, "ok", f"{documents} documents, {chunks} chunks, all in {place}")
 
 
 def _endpoint(session: Session) -> Check:

@@ -1,4 +1,4 @@
-"""The magics: ``%llmops``, ``%budget``, ``%ask`` and ``%%ask``, ``%trace``.
+"""The magics: ``%llmops``, ``%budget``, ``%%ask``, ``%%rag`` and ``%rag``, ``%trace``.
 
 Each file parses its line, calls the room whose subject it is and returns one result object; prices,
 prompts and records are decided below. `load` adds them to a shell together with their completion,

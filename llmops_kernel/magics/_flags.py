@@ -73,7 +73,7 @@ class argument(_Declaration):  # noqa: N801  # named as IPython's, whose place i
     @property
     def takes_value(self) -> bool:
         """Whether the flag is followed by a value."""
-        return "action" not in self.kwds
+        return self.kwds.get("action", "store") in ("store", "append")
 
     def add_to_parser(self, parser: argparse.ArgumentParser, group: Any) -> None:  # noqa: ARG002
         """Add the argument to a parser."""

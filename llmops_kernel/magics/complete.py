@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import SimpleCompletion, context_matcher
 
 from llmops_kernel.errors import LLMOpsError
-from llmops_kernel.magics._flags import Magic, flags_of, verbs_of
+from llmops_kernel.magics._flags import Magic, declared, flags_of, verbs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmops_kernel.magics._session import SessionSource
 
 # The magic's name and what stands behind it, up to the cursor; also after `answer = `.
-_LINE = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?%%?(?P<name>\w+)\s(?P<rest>.*)$")
+_LINE = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?(?P<name>%%?\w+)\s(?P<rest>.*)$")
 # What is always there, before a session can name the models of its providers.
 _BUILT_IN = ("offline/extractive", "sim/gpt-4o", "sim/gpt-4o-mini")
 # Flags whose value is a variable's name.
@@ -31,7 +31,7 @@ class Completion:
 
     Args:
         shell: The shell.
-        magics: The methods by the names people type.
+        magics: The methods by what people type: ``%ask``, ``%%ask``.
         source: Where models and traces are asked for, if there is a session already.
     """
 
@@ -93,8 +93,12 @@ class Completion:
         if word.startswith("-"):
             used = {name for each in before if each in flags for name in flags[each].names}
             return [name for name in flags if name not in used]
-        if magic.__name__ == "trace" and not any(not each.startswith("-") for each in before):
+        if _positional(before[bool(verb) :], flags):
+            return []
+        if magic.__name__ == "trace":
             return ["last", "list", *self._traces()]
+        if any("index" in each.names for each in declared(magic, verb)):
+            return self._ask_session(lambda session: session.indexes.names())
         return []
 
     def _values(self, flag: str, flags: Mapping[str, Any]) -> Iterable[str]:
@@ -114,3 +118,13 @@ class Completion:
             return question(session) if session is not None else []
         except LLMOpsError:  # a key press is no place for an error
             return []
+
+
+def _positional(words: list[str], flags: Mapping[str, Any]) -> bool:
+    """Whether one of the words is neither a flag nor the value of one."""
+    value = False
+    for word in words:
+        if not word.startswith("-") and not value:
+            return True
+        value = word in flags and flags[word].takes_value
+    return False

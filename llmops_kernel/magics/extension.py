@@ -13,6 +13,7 @@ from llmops_kernel.magics.complete import Completion
 from llmops_kernel.magics.config import LLMOps
 from llmops_kernel.magics.hooks import CellHooks
 from llmops_kernel.magics.llmops import LLMOpsMagics
+from llmops_kernel.magics.rag import RagMagics
 from llmops_kernel.magics.trace import TraceMagics
 
 if TYPE_CHECKING:
@@ -31,12 +32,12 @@ class Extension:
         self._config = LLMOps(shell, self.source)
         self._magics: list[Magics] = [
             kind(shell, self.source)
-            for kind in (LLMOpsMagics, BudgetMagics, AskMagics, TraceMagics)
+            for kind in (LLMOpsMagics, BudgetMagics, AskMagics, RagMagics, TraceMagics)
         ]
         methods = {
-            name: method
+            ("%%" if kind == "cell" else "%") + name: method
             for each in self._magics
-            for table in each.magics.values()
+            for kind, table in each.magics.items()
             for name, method in table.items()
         }
         self._completion = Completion(shell, methods, self.source)

@@ -1,4 +1,4 @@
-"""Two corners of IPython's input syntax in which ``%ask`` would not arrive.
+"""Two corners of IPython's input syntax in which ``%ask`` and ``%rag`` would not arrive.
 
 A line that ends in ``?`` asks for help on its last word, which is how most questions end; and a
 cell magic without a body is refused by IPython's own UsageError, which fails no cell in nbval.
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 Lines = list["TokenInfo"]
 
 _BEFORE_HELP = 4  # IPython's help syntax has priority 5; the lower one wins
-_EMPTY_CELL = re.compile(r"get_ipython\(\)\.run_cell_magic\('ask', (?P<line>.*), ''\)\n?")
+_EMPTY_CELL = re.compile(
+    r"get_ipython\(\)\.run_cell_magic\('(?P<name>ask|rag)', (?P<line>.*), ''\)\n?"
+)
+_ASKING = ("ask", "rag")
 
 
 class Question(EscapedCommand):
@@ -62,9 +65,11 @@ class AssignedQuestion(TokenTransformBase):
 
 
 def with_body(lines: list[str]) -> list[str]:
-    """Give ``%%ask`` without a body an empty line (an input transformer)."""
+    """Give ``%%ask`` and ``%%rag`` without a body an empty line (an input transformer)."""
     match = _EMPTY_CELL.fullmatch(lines[0]) if len(lines) == 1 else None
-    return [f"get_ipython().run_cell_magic('ask', {match['line']}, '\\n')\n"] if match else lines
+    if match is None:
+        return lines
+    return [f"get_ipython().run_cell_magic('{match['name']}', {match['line']}, '\\n')\n"]
 
 
 def register(shell: InteractiveShell) -> None:
@@ -83,7 +88,8 @@ def unregister(shell: InteractiveShell) -> None:
 def _asks(line: Lines) -> bool:
     # The last token is the line's end.
     words = [token.string for token in line]
-    return len(words) > 4 and words[:2] == ["%", "ask"] and words[2] != "?" and words[-2] == "?"
+    begins = len(words) > 4 and words[0] == "%" and words[1] in _ASKING
+    return begins and words[2] != "?" and words[-2] == "?"
 
 
 def _without_indent(line: Lines) -> Lines:

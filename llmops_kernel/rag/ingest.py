@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int, str], object]
 
 # Documents are written in groups of about this many characters: small enough to lose little.
-_GROUP_CHARACTERS = 200_000
+_GROUP_CHARACTERS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,13 @@ class IngestReport:
     def ok(self) -> bool:
         """Whether every document could be read."""
         return not self.failed
+
+
+def failure_of(problem: Unreadable) -> Failure:
+    """Return what a report says of a document that could not be read."""
+    name = problem.source.source
+    detail = problem.detail.removeprefix(name).removeprefix(": ")
+    return Failure(name, problem.reason, detail)
 
 
 def ingest(
@@ -165,7 +172,7 @@ class _Ingest:
         try:
             document = read(source, tenant=self._tenant, max_bytes=self._max_bytes)
         except Unreadable as problem:
-            report.failed.append(Failure(source.source, problem.reason, problem.detail))
+            report.failed.append(failure_of(problem))
             return
         document = replace(document, source=self._prefix + document.source)
         if entry is not None and entry.digest == document.digest:

@@ -14,9 +14,10 @@ from llmops_kernel.rag import record
 from llmops_kernel.rag.chunking import DEFAULT, make_chunker
 from llmops_kernel.rag.documents import make_chunks
 from llmops_kernel.rag.index import Index
-from llmops_kernel.rag.ingest import Failure
+from llmops_kernel.rag.ingest import failure_of
 from llmops_kernel.rag.reading import Unreadable, find_sources, read
 from llmops_kernel.rag.spec import IndexSpec, check_name
+from llmops_kernel.rag.stores.urls import without_secrets
 from llmops_kernel.store import rag_rows
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from llmops_kernel.embed.protocol import Embedder, Vectors
     from llmops_kernel.rag.documents import Chunk
+    from llmops_kernel.rag.ingest import Failure
     from llmops_kernel.rag.record import DocumentEntry
     from llmops_kernel.store import Store
 
@@ -154,9 +156,9 @@ class Library:
             if wanted is not None and wanted != own:
                 raise UsageProblem(
                     f"The index {name!r} has another {field}",
-                    detail=f"{own}, not {wanted}",
+                    detail=f"{_shown(own)}, not {_shown(wanted)}",
                     hint=f"Leave it out, or build anew: llmops rag reindex {name} "
-                    f"--{field.replace('_', '-')} {wanted}",
+                    f"--{field.replace('_', '-')} {_shown(wanted)}",
                 )
         return index
 
@@ -301,7 +303,7 @@ def _read_again(entry: DocumentEntry, new: Index, failures: list[Failure]) -> re
     try:
         document = replace(read(source, tenant=entry.tenant), source=entry.source)
     except Unreadable as problem:
-        failures.append(Failure(entry.source, problem.reason, problem.detail))
+        failures.append(replace(failure_of(problem), source=entry.source))
         return None
     chunks = make_chunks(document, new.chunker.split(document))
     stamp = ":".join(map(str, source.stamp)) if source.stamp else ""
@@ -325,6 +327,11 @@ def _embed(embedder: Embedder, chunks: Sequence[Chunk]) -> dict[str, Vectors]:
         return {}
     made = embedder.embed_texts([leaf.embedded_text for leaf in leaves])
     return {leaf.chunk_id: np.asarray(row) for leaf, row in zip(leaves, made, strict=True)}
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return without_secrets(text) if "@" in text and "://" in text else text
 
 
 def _kind(url: str) -> str:

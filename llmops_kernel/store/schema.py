@@ -7,7 +7,7 @@ primary key) are the only words in which the two dialects differ.
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _SPAN_COLUMNS = (
     "trace_id, span_id, parent_id, lease_id, name, kind, started, ended, status, run_id, "
@@ -69,6 +69,56 @@ _RAG = (
         vector {BYTES},
         PRIMARY KEY (index_name, chunk_id))""",
     "CREATE INDEX IF NOT EXISTS rag_chunk_doc ON rag_chunk (index_name, doc_id)",
+)
+# Answers that may be given again. The body lies apart, so that what is used last is noted and the
+# whole is measured without touching the answers. `mac` seals every other column of both but `used`
+# and `bytes`. `cache_event` is append-only: what the cache did for whom, and what that saved.
+_CACHE = (
+    """CREATE TABLE IF NOT EXISTS cache_entry (
+        entry_key TEXT PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        model TEXT NOT NULL,
+        notebook TEXT NOT NULL,
+        book TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        created {INT} NOT NULL,
+        expires {INT} NOT NULL,
+        used {INT} NOT NULL,
+        bytes {INT} NOT NULL,
+        saved_nano {INT} NOT NULL,
+        mac TEXT NOT NULL){KEYED}""",
+    "CREATE INDEX IF NOT EXISTS cache_entry_used ON cache_entry (used, bytes)",
+    "CREATE TABLE IF NOT EXISTS cache_body (entry_key TEXT PRIMARY KEY, payload TEXT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS cache_tag (
+        tag TEXT NOT NULL,
+        entry_key TEXT NOT NULL,
+        PRIMARY KEY (tag, entry_key)){KEYED}""",
+    "CREATE INDEX IF NOT EXISTS cache_tag_entry ON cache_tag (entry_key)",
+    # Requests on their way upstream, and the process that waits for the answer.
+    """CREATE TABLE IF NOT EXISTS cache_flight (
+        entry_key TEXT PRIMARY KEY,
+        claim_id TEXT NOT NULL,
+        lease_id TEXT NOT NULL,
+        machine TEXT NOT NULL,
+        boot TEXT NOT NULL,
+        pid {INT} NOT NULL,
+        pid_start TEXT NOT NULL,
+        expires {INT} NOT NULL){KEYED}""",
+    """CREATE TABLE IF NOT EXISTS cache_event (
+        event_id {ID},
+        at {INT} NOT NULL,
+        kind TEXT NOT NULL,
+        tier TEXT NOT NULL,
+        entry_key TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        model TEXT NOT NULL,
+        book TEXT NOT NULL,
+        user_name TEXT NOT NULL,
+        notebook TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        call_id TEXT NOT NULL,
+        times {INT} NOT NULL,
+        saved_nano {INT} NOT NULL)""",
 )
 
 TABLES = (
@@ -154,6 +204,7 @@ TABLES = (
     _SPAN.format(name="span"),
     *_SPAN_INDEXES,
     *_RAG,
+    *_CACHE,
 )
 
 # Statements that lift a store from version N to N + 1, at index N - 1.
@@ -166,4 +217,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *_SPAN_INDEXES,
         *_RAG,
     ),
+    _CACHE,
 )

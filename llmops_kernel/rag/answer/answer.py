@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmops_kernel.display.answer import answer_view
 from llmops_kernel.display.sources import sources_view
 from llmops_kernel.prompts.answer import Answer
 
@@ -83,5 +82,4 @@ class RagAnswer(Answer):
         exclude: Collection[str] | None = None,
     ) -> tuple[dict[str, str], dict[str, Any]]:
         """Return Markdown and text with the sources below, and the figures as metadata."""
-        view = sources_view(answer_view(self, footer=self.footer), self)
-        return view._repr_mimebundle_(include, exclude)
+        return sources_view(self, footer=self.footer)._repr_mimebundle_(include, exclude)

@@ -82,13 +82,13 @@ class GoldFinder:
     def text(self, doc_id: str) -> str:
         """Return a document's text, put together from its chunks.
 
-        What lies between chunks is space, and stands here as blanks.
+        What lies between chunks is space, and stands here as line ends: rows keep their labels.
         """
         if doc_id not in self._texts:
             text = ""
             for chunk in sorted(self._chunks_of(doc_id), key=lambda each: each.start):
                 if chunk.end > len(text):
-                    text = text.ljust(chunk.start)
+                    text = text.ljust(chunk.start, "\n")
                     text += chunk.text[len(text) - chunk.start :]
             self._texts[doc_id] = text
         return self._texts[doc_id]

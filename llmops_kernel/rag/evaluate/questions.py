@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from llmops_kernel.errors import UsageProblem
 
@@ -210,10 +210,10 @@ def _span(given: Any) -> GoldSpan:
             raise _Wrong("a gold span has an empty quote", source)
         return GoldSpan(source, quote=quote)
     start, end = given.get("start"), given.get("end")
-    if not _is_place(start) or not _is_place(end) or not start < end:
+    if not (_is_place(start) and _is_place(end) and start < end):
         raise _Wrong("a gold span needs a quote, or start and end", source)
     return GoldSpan(source, start, end)
 
 
-def _is_place(value: Any) -> bool:
+def _is_place(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

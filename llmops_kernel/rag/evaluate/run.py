@@ -16,6 +16,7 @@ from llmops_kernel.rag.evaluate.questions import BadRow
 from llmops_kernel.rag.evaluate.report import (
     Difference,
     EvaluationReport,
+    Interval,
     ModeScores,
     QuestionScores,
     interval,
@@ -86,7 +87,7 @@ def evaluate(
         StoreError: Record or vector store cannot be used.
         ProviderError: A remote embedder failed.
     """
-    _check(modes, k, budget)
+    chosen = _check(modes, k, budget)
     gold = GoldFinder(index.record)
     tasks, wrong = _tasks(questions, gold, tenant)
     faulty = tuple(sorted([*bad, *wrong], key=lambda row: row.line))
@@ -98,12 +99,12 @@ def evaluate(
         )
     runner = _Runner(index, gold, options or SearchOptions(), k, budget)
     scored: list[ModeScores] = []
-    for number, mode in enumerate(dict.fromkeys(modes)):
+    for number, mode in enumerate(chosen):
         began = time.perf_counter()
         rows: list[QuestionScores] = []
         for at, task in enumerate(tasks):
             if progress is not None:
-                progress(number * len(tasks) + at, len(modes) * len(tasks), mode)
+                progress(number * len(tasks) + at, len(chosen) * len(tasks), mode)
             rows.append(runner.score(task, mode))
         seconds = time.perf_counter() - began
         scored.append(
@@ -141,7 +142,7 @@ class _Runner:
         # that a search for five returns.
         self._apart = bool(options.diversity) or index.spec.chunker == "parent-child"
 
-    def score(self, task: _Task, mode: str) -> QuestionScores:
+    def score(self, task: _Task, mode: Mode) -> QuestionScores:
         deep = self._search(task, mode, max(self._k, metrics.DEPTH))
         top = self._search(task, mode, self._k) if self._apart else deep[: self._k]
         deep, top = self._fitting(deep), self._fitting(top)
@@ -163,7 +164,7 @@ class _Runner:
             first=top[0].chunk.source if top else "",
         )
 
-    def _search(self, task: _Task, mode: str, k: int) -> list[Found]:
+    def _search(self, task: _Task, mode: Mode, k: int) -> list[Found]:
         where = replace(self._options.where, tenant=task.tenant)
         options = replace(self._options, k=k, mode=mode, where=where)
         return self._retriever.search(task.question.question, options)
@@ -174,7 +175,7 @@ class _Runner:
         return [each.found for each in pack(found, self._budget)]
 
 
-def _check(modes: Sequence[str], k: int, budget: int | None) -> None:
+def _check(modes: Sequence[str], k: int, budget: int | None) -> list[Mode]:
     if not modes:
         raise UsageProblem("There is no mode to evaluate", hint=", ".join(MODES))
     for mode in modes:
@@ -188,6 +189,7 @@ def _check(modes: Sequence[str], k: int, budget: int | None) -> None:
         raise UsageProblem(
             "The budget for passages must be at least one token", detail=f"got {budget}"
         )
+    return [mode for mode in MODES if mode in modes]
 
 
 def _tasks(
@@ -213,7 +215,9 @@ def _places(found: Sequence[Found]) -> list[Place]:
     return [Place(each.chunk.doc_id, each.chunk.start, each.chunk.end) for each in found]
 
 
-def _by_kind(rows: Sequence[QuestionScores], draws: int, seed: int) -> dict[str, dict[str, object]]:
+def _by_kind(
+    rows: Sequence[QuestionScores], draws: int, seed: int
+) -> dict[str, dict[str, Interval]]:
     kinds = sorted({row.kind for row in rows})
     if kinds == [""]:
         return {}
