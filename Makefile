@@ -35,6 +35,7 @@ run: setup ## execute the notebooks under a budget, offline and free
 	$(BIN)/llmops run $(NOTEBOOKS) --budget $(BUDGET)
 
 test: $(VENV)/.test lint ## lint, types, import floors, and all tests
+	@scripts/need_redis.sh
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.test ## lint, types and import floors only
