@@ -100,6 +100,7 @@ def build_parser() -> Parser:
         budget,
         doctor,
         gateway,
+        judge,
         kernel,
         rag,
         run,
@@ -112,7 +113,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"llmops-kernel {__version__}")
     parser.set_defaults(call=_help(parser))
     verbs = parser.verbs("verb", title="verbs")
-    for module in (run, budget, ask, rag, trace, status, doctor, gateway, kernel, version):
+    for module in (run, budget, ask, rag, judge, trace, status, doctor, gateway, kernel, version):
         name = module.__name__.rpartition(".")[2]
         module.add(verbs.add_parser(name, help=module.HELP, description=f"{module.HELP}."))
     return parser

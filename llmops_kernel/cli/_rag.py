@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import TextIO
 
-    from llmops_kernel.rag.ingest import IngestReport, Progress
+    from llmops_kernel.rag.ingesting import IngestReport, Progress
     from llmops_kernel.session import Session
 
 # As SearchOptions and make_chunker know them; importing those here would load numpy.
@@ -77,7 +77,7 @@ def ingested(
         What was done, and whether the index is there: a new one that nothing could be read into is
         taken away again, so that a mistyped folder leaves nothing behind.
     """
-    from llmops_kernel.rag.ingest import ingest
+    from llmops_kernel.rag.ingesting import ingest
 
     library = session.indexes
     new = name not in library.names()

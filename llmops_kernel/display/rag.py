@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llmops_kernel.rag.chunking import ChunkReport
     from llmops_kernel.rag.documents import Chunk
     from llmops_kernel.rag.index import IndexStats
-    from llmops_kernel.rag.ingest import Failure, IngestReport
+    from llmops_kernel.rag.ingesting import Failure, IngestReport
     from llmops_kernel.rag.library import IndexSummary
     from llmops_kernel.rag.retrieve import Found
 

@@ -17,7 +17,7 @@ from llmops_kernel.errors import UsageProblem, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from llmops_kernel.rag.ingest import IngestReport
+    from llmops_kernel.rag.ingesting import IngestReport
     from llmops_kernel.session import Session
 
 KINDS = ("answerable", "indirect", "paraphrase", "near_miss", "unanswerable", "injection")
@@ -122,7 +122,7 @@ def ingest_into(
         UsageProblem: The index exists and is made of something else.
         StoreError: Record or vector store cannot be used.
     """
-    from llmops_kernel.rag.ingest import ingest
+    from llmops_kernel.rag.ingesting import ingest
 
     opened = session.indexes.open_or_create(index, **made_of)
     folder = documents_folder()

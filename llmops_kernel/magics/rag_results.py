@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmops_kernel.rag.index import IndexStats
-    from llmops_kernel.rag.ingest import Failure, IngestReport
+    from llmops_kernel.rag.ingesting import Failure, IngestReport
     from llmops_kernel.rag.library import IndexSummary
     from llmops_kernel.rag.retrieve import Found
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llmops_kernel.rag.documents import Chunk, Document
     from llmops_kernel.rag.index import Index, IndexStats
-    from llmops_kernel.rag.ingest import IngestReport, ingest
+    from llmops_kernel.rag.ingesting import IngestReport, ingest
     from llmops_kernel.rag.library import IndexSummary, Library
     from llmops_kernel.rag.retrieve import Found, SearchOptions
     from llmops_kernel.rag.where import Where, parse_condition
@@ -25,11 +25,11 @@ _HOMES = {
     "Index": "index",
     "IndexStats": "index",
     "IndexSummary": "library",
-    "IngestReport": "ingest",
+    "IngestReport": "ingesting",
     "Library": "library",
     "SearchOptions": "retrieve",
     "Where": "where",
-    "ingest": "ingest",
+    "ingest": "ingesting",
     "parse_condition": "where",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -160,6 +160,16 @@ def make_chunks(document: Document, passages: list[Passage]) -> list[Chunk]:
         )
         for own, p in zip(ids, passages, strict=True)
     ]
+
+
+def text_of(chunks: Iterable[Chunk]) -> str:
+    """Put a document's text together from its chunks; what lay between them is newlines."""
+    text = ""
+    for chunk in sorted(chunks, key=lambda each: each.start):
+        if chunk.end > len(text):
+            text = text.ljust(chunk.start, "\n")
+            text += chunk.text[len(text) - chunk.start :]
+    return text
 
 
 def _hash(*parts: str) -> str:

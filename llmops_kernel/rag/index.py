@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from llmops_kernel.rag.documents import Document, Passage
+from llmops_kernel.rag.documents import Document, Passage, text_of
 from llmops_kernel.rag.record import IndexRecord
 from llmops_kernel.rag.retrieve.retriever import Retriever
 from llmops_kernel.rag.stores import open_store
@@ -136,11 +136,7 @@ class Index:
         """Yield each document, put together from its chunks, with its passages."""
         for doc_id, entry in self.record.documents().items():
             chunks = self.record.chunks_of(doc_id)
-            text = ""
-            for chunk in sorted(chunks, key=lambda each: each.start):
-                if chunk.end > len(text):  # what lies between chunks is space
-                    text = text.ljust(chunk.start)
-                    text += chunk.text[len(text) - chunk.start :]
+            text = text_of(chunks)
             passages = [Passage(each.start, each.end, leaf=each.leaf) for each in chunks]
             yield Document(entry.source, text), passages
 

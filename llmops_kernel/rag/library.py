@@ -14,7 +14,7 @@ from llmops_kernel.rag import record
 from llmops_kernel.rag.chunking import DEFAULT, make_chunker
 from llmops_kernel.rag.documents import make_chunks
 from llmops_kernel.rag.index import Index
-from llmops_kernel.rag.ingest import failure_of
+from llmops_kernel.rag.ingesting import failure_of
 from llmops_kernel.rag.reading import Unreadable, find_sources, read
 from llmops_kernel.rag.spec import IndexSpec, check_name
 from llmops_kernel.rag.stores.urls import without_secrets
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from llmops_kernel.embed.protocol import Embedder, Vectors
     from llmops_kernel.rag.documents import Chunk
-    from llmops_kernel.rag.ingest import Failure
+    from llmops_kernel.rag.ingesting import Failure
     from llmops_kernel.rag.record import DocumentEntry
     from llmops_kernel.store import Store
 

@@ -166,8 +166,8 @@ class IndexRecord:
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vectors]:
         """Return the vectors of chunks by id; unknown ones are left out."""
-        rows = rag_rows.chunks(self._store, self.name, chunk_ids)
-        return {row.chunk_id: _vector(row.vector) for row in rows if row.vector is not None}
+        rows = rag_rows.vectors(self._store, self.name, chunk_ids)
+        return {chunk_id: _vector(vector) for chunk_id, vector in rows}
 
     def chunks_of(self, doc_id: str) -> list[Chunk]:
         """Return the chunks of a document, in order."""
@@ -178,8 +178,12 @@ class IndexRecord:
         return [_chunk(row, documents) for row in rows]
 
     def searched(self) -> list[tuple[Any, ...]]:
-        """Return (chunk_id, doc_id, heading, page, text) of all chunks that are searched."""
+        """Return (chunk_id, doc_id, heading, page) of all chunks that are searched, by id."""
         return rag_rows.searched(self._store, self.name)
+
+    def searched_texts(self) -> list[str]:
+        """Return the texts of all chunks that are searched, in the order of `searched`."""
+        return rag_rows.searched_texts(self._store, self.name)
 
     def sample(self, limit: int) -> Vectors:
         """Return vectors of some chunks, shape (up to ``limit``, dim); all when there are fewer."""

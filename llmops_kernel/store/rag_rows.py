@@ -213,6 +213,20 @@ def chunks(store: Store, name: str, chunk_ids: Sequence[str]) -> list[ChunkRow]:
     return found
 
 
+def vectors(store: Store, name: str, chunk_ids: Sequence[str]) -> list[tuple[str, bytes]]:
+    """Return (id, vector) of searched chunks, in no order; unknown ones are left out."""
+    found: list[tuple[str, bytes]] = []
+    for batch in _batches(chunk_ids):
+        marks = ", ".join("?" * len(batch))
+        rows = store.read(
+            "SELECT chunk_id, vector FROM rag_chunk WHERE index_name = ? AND state < 2 "
+            f"AND vector IS NOT NULL AND chunk_id IN ({marks})",
+            (name, *batch),
+        )
+        found += [(row[0], row[1]) for row in rows]
+    return found
+
+
 def chunks_of(store: Store, name: str, doc_id: str) -> list[ChunkRow]:
     """Return the chunks of a document, in order."""
     rows = store.read(
@@ -224,12 +238,22 @@ def chunks_of(store: Store, name: str, doc_id: str) -> list[ChunkRow]:
 
 
 def searched(store: Store, name: str) -> list[tuple[Any, ...]]:
-    """Return (chunk_id, doc_id, heading, page, text) of all chunks that are searched, by id."""
+    """Return (chunk_id, doc_id, heading, page) of all chunks that are searched, by id."""
     return store.read(
-        "SELECT chunk_id, doc_id, heading, page, text FROM rag_chunk "
+        "SELECT chunk_id, doc_id, heading, page FROM rag_chunk "
         "WHERE index_name = ? AND leaf = 1 AND state < 2 ORDER BY chunk_id",
         (name,),
     )
+
+
+def searched_texts(store: Store, name: str) -> list[str]:
+    """Return the texts of all chunks that are searched, in the order of `searched`."""
+    rows = store.read(
+        "SELECT text FROM rag_chunk WHERE index_name = ? AND leaf = 1 AND state < 2 "
+        "ORDER BY chunk_id",
+        (name,),
+    )
+    return [row[0] for row in rows]
 
 
 def sample_vectors(store: Store, name: str, limit: int) -> list[bytes]:

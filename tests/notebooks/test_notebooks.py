@@ -36,7 +36,7 @@ def _nbval(path: Path, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.stem for path in NOTEBOOKS][:1] == ["01_prompts_orchestration"]
+    assert [path.stem for path in NOTEBOOKS][:2] == ["01_prompts_orchestration", "02_rag"]
 
 
 def test_notebooks_are_in_step_with_their_sources() -> None:

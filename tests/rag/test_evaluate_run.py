@@ -15,7 +15,7 @@ from llmops_kernel.embed import builtin
 from llmops_kernel.errors import UsageProblem
 from llmops_kernel.rag.evaluate import EvalQuestion, GoldSpan, evaluate
 from llmops_kernel.rag.index import Index
-from llmops_kernel.rag.ingest import ingest
+from llmops_kernel.rag.ingesting import ingest
 from llmops_kernel.rag.library import Library
 from llmops_kernel.rag.retrieve import Retriever
 from llmops_kernel.session import Session

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmops_kernel.errors import nearest
-from llmops_kernel.rag.documents import SHARED
+from llmops_kernel.rag.documents import SHARED, text_of
 from llmops_kernel.rag.evaluate.locate import locate
 
 if TYPE_CHECKING:
@@ -85,12 +85,7 @@ class GoldFinder:
         What lies between chunks is space, and stands here as line ends: rows keep their labels.
         """
         if doc_id not in self._texts:
-            text = ""
-            for chunk in sorted(self._chunks_of(doc_id), key=lambda each: each.start):
-                if chunk.end > len(text):
-                    text = text.ljust(chunk.start, "\n")
-                    text += chunk.text[len(text) - chunk.start :]
-            self._texts[doc_id] = text
+            self._texts[doc_id] = text_of(self._chunks_of(doc_id))
         return self._texts[doc_id]
 
     def _chunks_of(self, doc_id: str) -> list[Chunk]:

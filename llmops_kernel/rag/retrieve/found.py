@@ -53,7 +53,7 @@ class SearchOptions:
     mode: Mode = "hybrid"
     fusion: Fusion = "minmax"
     weight: float = 0.6
-    pool: int = 200
+    pool: int = 100
     diversity: float = 0.0
     merge: float = 0.5
     where: Where = field(default_factory=Where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from dataclasses import dataclass
 from functools import lru_cache
@@ -109,7 +110,7 @@ class LexicalIndex:
 
     def _load(self, folder: Path, rows: list[tuple[Any, ...]]) -> Any:
         """Return the index from disk, or build it and keep it."""
-        bm25s = package("bm25s")
+        bm25s = _library()
         place = folder / f"{_VERSION}-{self.revision}"
         try:
             kept = json.loads((place / "chunks.json").read_text(encoding="utf-8"))
@@ -118,7 +119,10 @@ class LexicalIndex:
         except (OSError, ValueError, KeyError):
             pass  # none yet, or one that was cut off while it was written
         documents = self._record.documents()
-        texts = [_text(documents, row) for row in rows]
+        texts = [
+            _text(documents, row, text)
+            for row, text in zip(rows, self._record.searched_texts(), strict=True)
+        ]
         built = bm25s.BM25(method=_METHOD, k1=_K1, b=_B)
         built.index(_tokenized(texts), show_progress=False)
         try:
@@ -134,15 +138,21 @@ class LexicalIndex:
 
 def tokenize(texts: list[str]) -> list[list[str]]:
     """Return the stemmed words of texts, without English stop words."""
-    bm25s, stemmer = package("bm25s"), _stemmer()
-    found: list[list[str]] = bm25s.tokenize(
-        texts, stopwords="en", stemmer=stemmer, return_ids=False, show_progress=False
+    found: list[list[str]] = _library().tokenize(
+        texts, stopwords="en", stemmer=_stemmer(), return_ids=False, show_progress=False
     )
     return found
 
 
 def _tokenized(texts: list[str]) -> Any:
-    return package("bm25s").tokenize(texts, stopwords="en", stemmer=_stemmer(), show_progress=False)
+    return _library().tokenize(texts, stopwords="en", stemmer=_stemmer(), show_progress=False)
+
+
+@lru_cache(maxsize=1)
+def _library() -> Any:
+    library = package("bm25s")
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
+    return library
 
 
 @lru_cache(maxsize=1)
@@ -150,8 +160,8 @@ def _stemmer() -> Any:
     return package("Stemmer").Stemmer(_STEMMER)
 
 
-def _text(documents: Any, row: tuple[Any, ...]) -> str:
-    _, doc_id, heading, _, text = row
+def _text(documents: Any, row: tuple[Any, ...], text: str) -> str:
+    _, doc_id, heading, _ = row
     entry = documents.get(doc_id)
     title = entry.title if entry is not None else ""
     return "\n".join(part for part in (title, heading, text) if part)

@@ -115,7 +115,8 @@ class Retriever:
                 vector = self._index.embedder.embed_query(question)
                 step.note(embedder=self._index.spec.embedder_id)
             with steps("dense", question) as step:
-                hits = self._index.vectors.query(vector, max(options.pool, width), options.where)
+                wanted = width if options.mode == "dense" else max(options.pool, width)
+                hits = self._index.vectors.query(vector, wanted, options.where)
                 visible = state.lexical.visible(options.where)
                 # The record is the truth: a store may be behind it, and the wall is checked twice.
                 place = state.lexical.place

@@ -12,7 +12,7 @@ from llmops_kernel.rag.answer import NOT_IN_DOCUMENTS
 from llmops_kernel.rag.answer.cite import check, is_refusal
 from llmops_kernel.rag.answer.pack import fenced, pack
 from llmops_kernel.rag.documents import Chunk
-from llmops_kernel.rag.ingest import ingest
+from llmops_kernel.rag.ingesting import ingest
 from llmops_kernel.rag.retrieve import Found
 from llmops_kernel.retrieval import search
 

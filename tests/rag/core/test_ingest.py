@@ -7,7 +7,7 @@ import os
 import pytest
 
 from llmops_kernel.errors import StoreError, UsageProblem
-from llmops_kernel.rag.ingest import ingest
+from llmops_kernel.rag.ingesting import ingest
 from llmops_kernel.rag.retrieve import SearchOptions
 from llmops_kernel.rag.where import Where
 from llmops_kernel.store import rag_rows

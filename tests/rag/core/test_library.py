@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmops_kernel.errors import UsageProblem
-from llmops_kernel.rag.ingest import ingest
+from llmops_kernel.rag.ingesting import ingest
 from llmops_kernel.rag.retrieve import SearchOptions
 from llmops_kernel.store import rag_rows
 

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from llmops_kernel.embed import builtin
 from llmops_kernel.errors import UsageProblem
-from llmops_kernel.rag.ingest import ingest
+from llmops_kernel.rag.ingesting import ingest
 from llmops_kernel.rag.retrieve import SearchOptions
 from llmops_kernel.rag.retrieve.diverse import diversified
 from llmops_kernel.rag.retrieve.fusion import minmax, reciprocal_rank

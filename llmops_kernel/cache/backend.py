@@ -1,0 +1,83 @@
+"""Where answers lie: what the record and a Redis server both offer.
+
+Back ends are synchronous and safe in any thread; `arun` says how a loop waits for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from llmops_kernel.store.cache_rows import EntryRow, FlightRow
+
+_T = TypeVar("_T")
+
+
+class CacheDown(Exception):
+    """The place where the answers lie cannot be used now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is kept."""
+
+    entries: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which answers to delete: those that have all the values given; all without any.
+
+    Attributes:
+        model: The model's full name, ``provider/model``.
+    """
+
+    tenant: str | None = None
+    tag: str | None = None
+    model: str | None = None
+    notebook: str | None = None
+
+
+class Backend(Protocol):
+    """A place for answers. Times are microseconds; every method may raise `CacheDown`."""
+
+    def arun(self, work: Callable[..., _T], *arguments: Any) -> Awaitable[_T]:
+        """Run one of the methods below from an event loop."""
+        ...
+
+    def enter(self, key: str, claim: FlightRow, at: int) -> EntryRow | Literal["claimed", "held"]:
+        """Return the answer to a request, or take the request on.
+
+        In one step: ``claimed`` means that there is no answer, and nobody else will ask for it
+        until the claim is released or expires. ``held`` means that somebody else has taken it on
+        and, as far as one can know, lives.
+        """
+        ...
+
+    def put(self, row: EntryRow, at: int, claim_id: str = "") -> int:
+        """Keep an answer and give its claim back; return how many others had to go."""
+        ...
+
+    def release(self, key: str, claim_id: str) -> None:
+        """Give a claim back."""
+        ...
+
+    def remove(self, row: EntryRow) -> bool:
+        """Remove one row, unless another has taken its place."""
+        ...
+
+    def clear(self, selection: Selection) -> int:
+        """Remove the selected answers; return how many."""
+        ...
+
+    def measure(self, at: int) -> tuple[int, int]:
+        """Return how many answers may be served, and their bytes."""
+        ...
+
+    def close(self) -> None:
+        """Give all claims back and let go of connections."""
+        ...

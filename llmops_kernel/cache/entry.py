@@ -1,0 +1,88 @@
+"""One recorded answer: to text and back, and as the reply to a repeated request."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmops_kernel.cache.replay import packed, stream_of, unpacked, whole
+from llmops_kernel.calls import Reply, ReplyStream, Usage
+
+if TYPE_CHECKING:
+    from llmops_kernel.calls import Chunk, Outcome
+
+_FIELDS = ("id", "model", "created", "provider", "simulated", "kind", "latency_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A finished answer, as text: whoever is given it gets a copy of their own.
+
+    Attributes:
+        payload: The answer as JSON.
+        saved_nano: What it cost, and so what giving it again saves, in nano-dollars of its book.
+        book: ``real`` or ``simulated``.
+    """
+
+    payload: str
+    saved_nano: int = 0
+    book: str = "real"
+
+    @classmethod
+    def of(cls, outcome: Outcome, chunks: tuple[Chunk, ...] | None) -> Entry:
+        """Return the entry of an answer that has ended.
+
+        Args:
+            outcome: The answer.
+            chunks: The chunks it came in; None if it came whole.
+
+        Raises:
+            TypeError: The answer is no JSON.
+            ValueError: The answer is no JSON.
+        """
+        reply = outcome.reply if chunks is None else whole(outcome.reply, chunks)
+        data: dict[str, Any] = {name: getattr(reply, name) for name in _FIELDS}
+        data["choices"] = list(reply.choices)
+        data["extra"] = dict(reply.extra)
+        data["usage"] = asdict(reply.usage) if reply.usage else None
+        data["chunks"] = None if chunks is None else packed(chunks)
+        payload = json.dumps(data, separators=(",", ":"), allow_nan=False)
+        return cls(payload, reply.cost_nano, "simulated" if reply.simulated else "real")
+
+    def reply(self) -> tuple[Reply, tuple[Chunk, ...] | None]:
+        """Return the answer, free and marked as cached, and its chunks if it came in any.
+
+        Raises:
+            KeyError: Another version wrote the payload (or TypeError, or ValueError).
+        """
+        data = json.loads(self.payload)
+        usage = data["usage"]
+        if usage is not None:
+            details = tuple((name, count) for name, count in usage.pop("details"))
+            usage = Usage(**usage, details=details)
+        fields = {name: data[name] for name in _FIELDS}
+        if fields["latency_s"] is not None:
+            fields["latency_s"] = 0.0
+        reply = Reply(
+            **fields,
+            choices=tuple(data["choices"]),
+            usage=usage,
+            cached=True,
+            cost_nano=0,
+            extra=data["extra"],
+        )
+        return reply, None if data["chunks"] is None else unpacked(data["chunks"])
+
+    async def serve(self, *, stream: bool) -> Reply | ReplyStream:
+        """Return the answer as the reply to a repeated request."""
+        reply, chunks = self.reply()
+        if not stream:
+            return reply
+        replayed = ReplyStream(stream_of(reply, chunks), reply.with_(choices=()))
+
+        def exact(outcome: Outcome) -> Reply:
+            # The chunks say less of the tokens than the record (what was estimated, for one).
+            return outcome.reply.with_(usage=reply.usage)
+
+        return await replayed.observed(exact)

@@ -1,0 +1,159 @@
+"""Answers in the record, beside the ledger."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from llmops_kernel.cache.backend import CacheDown, Limits, Selection
+from llmops_kernel.errors import StoreError
+from llmops_kernel.store import cache_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from llmops_kernel.store import Store, Tx
+    from llmops_kernel.store.cache_rows import EntryRow, FlightRow
+
+_T = TypeVar("_T")
+_SECOND = 1_000_000
+# Other processes keep answers too: after so many of our own, all are measured again.
+_MEASURE_EVERY = 256
+_EVICT_AT_ONCE = 1_000
+
+
+class RecordBackend:
+    """Answers in SQLite or PostgreSQL.
+
+    Every method is one transaction of its own. What is used is noted once a second per answer, and
+    the bounds hold within what the processes of a record keep between two measurements.
+
+    Args:
+        store: The record.
+        lease_id: Who takes requests on.
+        limits: How much is kept.
+    """
+
+    def __init__(self, store: Store, lease_id: str, limits: Limits) -> None:
+        self._store = store
+        self._lease_id = lease_id
+        self._limits = limits
+        self._lock = Lock()
+        self._claimed = False
+        self._entries = self._bytes = 0
+        self._unmeasured = _MEASURE_EVERY  # nothing is known yet
+
+    def arun(self, work: Callable[..., _T], *arguments: Any) -> Awaitable[_T]:
+        """Run a method here where that is fast, else in a thread."""
+        return self._store.arun(work, *arguments)
+
+    def enter(self, key: str, claim: FlightRow, at: int) -> EntryRow | Literal["claimed", "held"]:
+        """See `Backend.enter`."""
+        with self._transaction() as tx:
+            found = cache_rows.get(tx, key, at)
+            if found is None:
+                held = cache_rows.flight(tx, key)
+                if held is not None:
+                    if held.expires > at and not held.owner.is_dead():
+                        return "held"
+                    cache_rows.release(tx, key, held.claim_id)
+                if not cache_rows.claim(tx, key, claim):
+                    return "held"
+                self._claimed = True
+                # Whoever released it just now may have put the answer there first.
+                found = cache_rows.get(tx, key, at)
+                if found is None:
+                    return "claimed"
+                cache_rows.release(tx, key, claim.claim_id)
+            row, used = found
+            if at - used >= _SECOND:
+                cache_rows.touch(tx, key, at)
+            return row
+
+    def put(self, row: EntryRow, at: int, claim_id: str = "") -> int:
+        """See `Backend.put`."""
+        with self._transaction() as tx:
+            cache_rows.put(tx, row, at)
+            if claim_id:
+                cache_rows.release(tx, row.entry_key, claim_id)
+        with self._lock:
+            self._entries += 1
+            self._bytes += row.size
+            self._unmeasured += 1
+            full = self._entries > self._limits.entries or self._bytes > self._limits.bytes
+            if not full and self._unmeasured <= _MEASURE_EVERY:
+                return 0
+        return self._evict(at)
+
+    def release(self, key: str, claim_id: str) -> None:
+        """See `Backend.release`."""
+        with self._transaction() as tx:
+            cache_rows.release(tx, key, claim_id)
+
+    def remove(self, row: EntryRow) -> bool:
+        """See `Backend.remove`."""
+        with self._transaction() as tx:
+            return cache_rows.remove_sealed(tx, row)
+
+    def clear(self, selection: Selection) -> int:
+        """See `Backend.clear`."""
+        with self._transaction() as tx:
+            keys = cache_rows.select(
+                tx,
+                tenant=selection.tenant,
+                tag=selection.tag,
+                model=selection.model,
+                notebook=selection.notebook,
+            )
+            removed = cache_rows.remove(tx, keys)
+        with self._lock:
+            self._unmeasured = _MEASURE_EVERY
+        return removed
+
+    def measure(self, at: int) -> tuple[int, int]:
+        """See `Backend.measure`; what has expired is removed."""
+        with self._transaction() as tx:
+            cache_rows.remove(tx, cache_rows.expired(tx, at))
+            return cache_rows.measure(tx)
+
+    def close(self) -> None:
+        """See `Backend.close`; the record itself stays open."""
+        if self._claimed:
+            with self._transaction() as tx:
+                cache_rows.release_all(tx, self._lease_id)
+
+    def _evict(self, at: int) -> int:
+        """Remove what has expired, then what was not used for longest."""
+        removed = 0
+        with self._transaction() as tx:
+            removed += cache_rows.remove(tx, cache_rows.expired(tx, at))
+            entries, size = cache_rows.measure(tx)
+            if entries > self._limits.entries or size > self._limits.bytes:
+                # A little more than needed, so that the next answer does not measure again.
+                most = Limits(_nearly(self._limits.entries), _nearly(self._limits.bytes))
+                while entries > most.entries or size > most.bytes:
+                    victims = []
+                    for key, each in cache_rows.by_use(tx, _EVICT_AT_ONCE):
+                        if entries <= most.entries and size <= most.bytes:
+                            break
+                        victims.append(key)
+                        entries, size = entries - 1, size - each
+                    if not victims:
+                        break
+                    removed += cache_rows.remove(tx, victims)
+        with self._lock:
+            self._entries, self._bytes, self._unmeasured = entries, size, 0
+        return removed
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Tx]:
+        try:
+            with self._store.transaction() as tx:
+                yield tx
+        except StoreError as error:
+            raise CacheDown(error.sentence()) from error
+
+
+def _nearly(limit: int) -> int:
+    return limit - limit // 20

@@ -1,0 +1,141 @@
+"""Gives a recorded answer again: whole, or as the stream it was or could have been."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+
+    from llmops_kernel.calls import Chunk, Reply
+
+_PIECE = re.compile(r"\s*\S{1,24}|\s+")
+_BREATH = 64  # chunks between two turns given to other tasks of the loop
+_OWN = {"id", "object", "created", "model", "choices", "usage"}
+
+
+class Recorder:
+    """Keeps the chunks of a stream as they came.
+
+    Args:
+        most: Bytes beyond which nothing is kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._head: dict[str, Any] = {}
+        self._rows: list[str] | None = []
+
+    def watch(self, chunk: Chunk) -> bool:
+        """Take a chunk in; always lets the stream go on."""
+        if self._rows is None:
+            return True
+        if not self._head:
+            self._head = {k: v for k, v in chunk.items() if k not in ("choices", "usage")}
+        own = {k: v for k, v in chunk.items() if k not in self._head or self._head[k] != v}
+        try:
+            # As text at once: whoever gets the chunk next may change it.
+            row = json.dumps(own, separators=(",", ":"), allow_nan=False)
+        except (TypeError, ValueError):
+            self._rows = None
+            return True
+        self._left -= len(row)
+        if self._left < 0:
+            self._rows = None
+        else:
+            self._rows.append(row)
+        return True
+
+    def chunks(self) -> tuple[Chunk, ...] | None:
+        """Return the chunks; None if they were too many or no JSON."""
+        if self._rows is None:
+            return None
+        return tuple({**self._head, **json.loads(row)} for row in self._rows)
+
+
+def packed(chunks: Sequence[Chunk]) -> dict[str, Any]:
+    """Return chunks with what they share said once."""
+    head = {k: v for k, v in chunks[0].items() if k not in ("choices", "usage")} if chunks else {}
+    rows = [{k: v for k, v in c.items() if k not in head or head[k] != v} for c in chunks]
+    return {"head": head, "rows": rows}
+
+
+def unpacked(data: Mapping[str, Any]) -> tuple[Chunk, ...]:
+    """Return the chunks that `packed` took in."""
+    return tuple({**data["head"], **row} for row in data["rows"])
+
+
+def whole(reply: Reply, chunks: Sequence[Chunk]) -> Reply:
+    """Add to an assembled answer what only its chunks say: log probabilities, other fields."""
+    extra: dict[str, Any] = {}
+    probabilities: dict[int, dict[str, list[Any]]] = {}
+    for chunk in chunks:
+        extra.update({k: v for k, v in chunk.items() if k not in _OWN and v is not None})
+        for choice in chunk.get("choices") or ():
+            for name, items in (choice.get("logprobs") or {}).items():
+                if isinstance(items, list):
+                    kept = probabilities.setdefault(choice.get("index", 0), {})
+                    kept.setdefault(name, []).extend(items)
+    choices = tuple(
+        {**choice, "logprobs": probabilities[choice["index"]]}
+        if choice["index"] in probabilities
+        else choice
+        for choice in reply.choices
+    )
+    return reply.with_(choices=choices, extra={**extra, **reply.extra})
+
+
+async def stream_of(reply: Reply, chunks: Sequence[Chunk] | None) -> AsyncIterator[Chunk]:
+    """Yield recorded chunks, or the ones a whole answer would have come in."""
+    for number, chunk in enumerate(_made(reply) if chunks is None else chunks):
+        if number % _BREATH == _BREATH - 1:
+            await asyncio.sleep(0)
+        yield dict(chunk)
+
+
+def _made(reply: Reply) -> Iterator[Chunk]:
+    head: Chunk = {
+        "id": reply.id,
+        "object": "chat.completion.chunk",
+        "created": reply.created,
+        "model": reply.model,
+        **reply.extra,
+    }
+    for choice in reply.choices:
+        index = choice.get("index", 0)
+        for delta in _deltas(choice.get("message") or {}):
+            yield {**head, "choices": [{"index": index, "delta": delta, "finish_reason": None}]}
+        rest = {k: v for k, v in choice.items() if k not in ("index", "message")}
+        yield {**head, "choices": [{"index": index, "delta": {}, **rest}]}
+    if reply.usage is not None:
+        yield {**head, "choices": [], "usage": reply.usage.body()}
+
+
+def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    opening = {"role": message.get("role") or "assistant"}
+    content = message.get("content")
+    yield {**opening, "content": "" if isinstance(content, str) else content}
+    for name, value in message.items():
+        if name in ("role", "tool_calls") or (name == "content" and not isinstance(value, str)):
+            continue
+        if isinstance(value, str):
+            for piece in _PIECE.findall(value):
+                yield {name: piece}
+        elif value is not None:
+            yield {name: value}
+    for number, call in enumerate(message.get("tool_calls") or ()):
+        yield from _calling(number, call)
+
+
+def _calling(number: int, call: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    function = call.get("function")
+    if not isinstance(function, dict):  # another kind of tool: in one piece
+        yield {"tool_calls": [{"index": number, **call}]}
+        return
+    opening = {**call, "function": {**function, "arguments": ""}}
+    yield {"tool_calls": [{"index": number, **opening}]}
+    for piece in _PIECE.findall(function.get("arguments") or ""):
+        yield {"tool_calls": [{"index": number, "function": {"arguments": piece}}]}

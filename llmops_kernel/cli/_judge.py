@@ -1,0 +1,144 @@
+"""What the verbs of ``llmops judge`` have in common."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from llmops_kernel.cli._output import opened_session, warn
+from llmops_kernel.errors import UsageProblem
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from llmops_kernel.judge.data.problems import Dataset
+    from llmops_kernel.judge.judges.jury import Jury
+    from llmops_kernel.judge.judges.protocol import Judge
+    from llmops_kernel.judge.metrics.base import Metric
+    from llmops_kernel.judge.runner import RunResult
+    from llmops_kernel.judge.samples import Sample
+
+OFFLINE = "offline"
+BUDGET_REACHED = 4
+INVALID = 3
+_SHOWN = 20
+_EVERY_S = 0.5
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Declare how a run is made."""
+    parser.add_argument(
+        "--judge", metavar="NAME", default=OFFLINE,
+        help="offline (heuristics), a model or alias, or several with commas: a jury "
+        "(default: offline)",
+    )  # fmt: skip
+    parser.add_argument("--journal", metavar="FILE", help="resume from this file, and write to it")
+    parser.add_argument("--budget", metavar="USD", help="cap for this run")
+    parser.add_argument(
+        "--concurrency", type=int, default=16, metavar="N", help="calls at a time (default: 16)"
+    )
+    parser.add_argument(
+        "--rate", type=float, metavar="N", help="calls a minute at most (default: no limit)"
+    )
+
+
+def read(path: str) -> Dataset:
+    """Read a data set and tell what is wrong with its rows.
+
+    Raises:
+        UsageProblem: It cannot be read, or holds no sample.
+    """
+    from llmops_kernel.judge.data import load
+
+    dataset = load(path)
+    for problem in dataset.problems[:_SHOWN]:
+        warn(str(problem))
+    if len(dataset.problems) > _SHOWN:
+        warn(f"{len(dataset.problems) - _SHOWN} more rows are not whole")
+    if not dataset.samples:
+        raise UsageProblem("There is no sample in the data set", detail=path)
+    return dataset
+
+
+@contextmanager
+def judge_named(name: str) -> Iterator[Judge | Jury]:
+    """Open the judge of a name, with a session where it is a model."""
+    from llmops_kernel.judge.judges import Jury, OfflineJudge, judge_of
+
+    names = [each.strip() for each in name.split(",") if each.strip()]
+    if names == [OFFLINE]:
+        yield OfflineJudge()
+        return
+    if not names or OFFLINE in names:
+        raise UsageProblem("A jury is made of models", hint="--judge gpt-4o-mini,claude-haiku-4-5")
+    with opened_session() as session:
+        judges = tuple(judge_of(session, each) for each in names)
+        yield judges[0] if len(judges) == 1 else Jury(judges)
+
+
+def run_told(
+    arguments: argparse.Namespace,
+    samples: Sequence[Sample],
+    metrics: Sequence[Metric],
+    judge: Judge | Jury,
+) -> RunResult:
+    """Run with the arguments of `add_run`, and tell the estimate and the progress on stderr."""
+    from llmops_kernel.cli._values import amount
+    from llmops_kernel.judge.runner import estimate, run
+
+    budget = None if arguments.budget is None else amount(arguments.budget, "--budget")
+    expected = estimate(samples, metrics, judge)
+    if expected.calls:
+        book = " (simulated)" if expected.simulated else ""
+        warn(
+            f"{expected.calls:,} calls, about ${expected.usd:.4f}{book}, "
+            f"at most ${expected.most_usd:.4f} without repairs"
+        )
+    with _progress() as progress:
+        result = run(
+            samples,
+            metrics,
+            judge,
+            concurrency=arguments.concurrency,
+            rate_per_minute=arguments.rate,
+            max_usd=budget,
+            journal=arguments.journal,
+            progress=progress,
+        )
+    for note in result.notes:
+        warn(note)
+    if result.stopped:
+        warn(f"Ended early: {result.stopped}")
+    return result
+
+
+def exit_code(result: RunResult) -> int:
+    """Return 0; 4 if a cap or a stop left samples out; 3 if there is no score at all."""
+    if any(score.unscored == "budget" for score in result.scores):
+        return BUDGET_REACHED
+    return 0 if any(score.value is not None for score in result.scores) else INVALID
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Show progress on a terminal, and nothing in a file."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    last = [time.monotonic()]
+
+    def show(done: int, total: int, usd_nano: int) -> None:
+        now = time.monotonic()
+        if now - last[0] >= _EVERY_S or done == total:
+            last[0] = now
+            sys.stderr.write(f"\r{done:,} of {total:,}, ${usd_nano / 1e9:.4f} ")
+            sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        sys.stderr.write("\r" + " " * 40 + "\r")
+        sys.stderr.flush()

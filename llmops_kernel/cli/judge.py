@@ -1,0 +1,27 @@
+"""``llmops judge``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from llmops_kernel.cli._parser import Parser
+
+HELP = "Measure answers with a judge, and a judge with people's labels"
+
+
+def add(parser: Parser) -> None:
+    """Declare the verbs below this one."""
+    from llmops_kernel.cli import judge_agree, judge_run
+
+    def show(_: argparse.Namespace) -> int:
+        parser.print_help()
+        return 0
+
+    parser.set_defaults(call=show)
+    verbs = parser.verbs("judge_verb", title="verbs")
+    for module in (judge_run, judge_agree):
+        name = module.__name__.rpartition("judge_")[2]
+        module.add(verbs.add_parser(name, help=module.HELP, description=f"{module.HELP}."))

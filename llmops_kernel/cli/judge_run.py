@@ -1,0 +1,124 @@
+"""``llmops judge run``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmops_kernel.cli._judge import (
+    OFFLINE,
+    add_run,
+    exit_code,
+    judge_named,
+    read,
+    run_told,
+)
+from llmops_kernel.cli._output import say, say_json
+from llmops_kernel.cli._parser import json_flag
+
+if TYPE_CHECKING:
+    import argparse
+
+    from llmops_kernel.judge.runner import RunResult
+
+HELP = "Measure the answers of a data set"
+
+_OFFLINE_METRICS = "lexical_support,entity_consistency,embedding_relevance"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("data", metavar="DATA.jsonl", help="rows with user_input, response, ...")
+    parser.add_argument(
+        "--metrics", metavar="NAMES",
+        help="with commas, such as faithfulness[deepeval],recall@5 (default: triad; for the "
+        "offline judge its own three)",
+    )  # fmt: skip
+    add_run(parser)
+    parser.add_argument("--out", metavar="FILE", help="write all scores to this JSON file")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what it would take, and make no call"
+    )
+    json_flag(parser)
+    parser.set_defaults(call=call)
+
+
+def call(arguments: argparse.Namespace) -> int:
+    """Print a row for each metric; 4 if a cap was reached, 3 if nothing could be scored."""
+    from llmops_kernel.judge.judges.offline import BADGE
+    from llmops_kernel.judge.metrics import metrics_of
+    from llmops_kernel.judge.results import as_dict, save
+    from llmops_kernel.judge.runner import estimate
+
+    named = arguments.metrics or (_OFFLINE_METRICS if arguments.judge == OFFLINE else "triad")
+    metrics = metrics_of(_split(named))
+    dataset = read(arguments.data)
+    with judge_named(arguments.judge) as judge:
+        if arguments.dry_run:
+            _say_estimate(estimate(dataset.samples, metrics, judge), json=arguments.json)
+            return 0
+        result = run_told(arguments, dataset.samples, metrics, judge)
+        facts = {"judge": judge.id, "samples": len(dataset), "problems": dataset.counts}
+    if arguments.judge == OFFLINE:
+        facts["badge"] = BADGE
+    if arguments.out:
+        save(arguments.out, result, **facts)
+    if arguments.json:
+        shown = as_dict(result, **facts)
+        if arguments.out:
+            shown.pop("scores")
+        say_json(shown)
+    else:
+        say(_text(result, arguments.judge))
+    return exit_code(result)
+
+
+def _split(names: str) -> list[str]:
+    """Split at commas that are not within brackets."""
+    found, depth = [""], 0
+    for char in names:
+        depth += (char == "[") - (char == "]")
+        if char == "," and depth <= 0:
+            found.append("")
+        else:
+            found[-1] += char
+    return found
+
+
+def _text(result: RunResult, judge: str) -> str:
+    from llmops_kernel.display.table import table
+    from llmops_kernel.judge.judges.offline import SIGNALS, measured_line
+    from llmops_kernel.judge.results import counts
+
+    rows = []
+    for name, each in counts(result.scores).items():
+        mean = "-" if each["mean"] is None else f"{each['mean']:.3f}"
+        left = ", ".join(f"{count} {why}" for why, count in each["unscored"].items()) or "-"
+        rows.append([name, mean, str(each["scored"]), left])
+    book = " (simulated)" if result.simulated else ""
+    caption = (
+        f"judge {judge}: {result.calls:,} calls, ${result.usd:.4f}{book}, {result.seconds:.1f} s"
+    )
+    lines = [table(["metric", "mean", "scored", "unscored"], rows, caption=caption)[1]]
+    shown = {score.metric for score in result.scores}
+    lines += [f"{name}: {measured_line(name)}" for name in SIGNALS if name in shown]
+    return "\n".join(lines)
+
+
+def _say_estimate(expected: Any, *, json: bool) -> None:
+    if json:
+        say_json(
+            {
+                "calls": expected.calls,
+                "input_tokens": expected.input_tokens,
+                "output_tokens": expected.output_tokens,
+                "usd": expected.usd,
+                "most_usd": expected.most_usd,
+                "simulated": expected.simulated,
+            }
+        )
+        return
+    book = " (simulated)" if expected.simulated else ""
+    say(
+        f"{expected.calls:,} calls, {expected.input_tokens:,} tokens in and "
+        f"{expected.output_tokens:,} out, about ${expected.usd:.4f}{book}"
+    )

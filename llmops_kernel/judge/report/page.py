@@ -1,0 +1,174 @@
+"""The report as one HTML page that stands alone: nothing is fetched, nothing runs."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from llmops_kernel.judge.report.figures import clean, cost, counts, share, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from llmops_kernel.judge.gate import GateResult
+    from llmops_kernel.judge.report.model import Calibration, MetricReport, Report, WorstSample
+
+_SHOWN = 2_000  # characters of a question, answer or verdict
+# Colours of the system follow its light or dark mode by themselves.
+_STYLE = """
+:root{color-scheme:light dark}
+body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;
+background:Canvas;color:CanvasText}
+table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem;display:block;overflow-x:auto}
+th,td{border-bottom:1px solid GrayText;padding:.3rem .6rem;text-align:left;vertical-align:top}
+td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.badge{border:2px solid currentColor;border-radius:.4rem;padding:.05rem .5rem;font-weight:600}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.2rem 0;font:inherit}
+details{border:1px solid GrayText;border-radius:.4rem;padding:.3rem .7rem;margin:.4rem 0}
+summary{cursor:pointer}
+""".strip()
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def to_html(report: Report) -> str:
+    """Return a report as an HTML page.
+
+    All text of samples and judges is escaped, and the page forbids scripts and fetching, whatever
+    a judged answer holds.
+    """
+    title = _text(report.title)
+    parts = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{title}</title>\n<style>\n{_STYLE}\n</style>\n</head>\n<body>",
+        f"<h1>{title}</h1>",
+        f"<p>{_summary(report)}</p>",
+    ]
+    if report.gate:
+        parts.append(_gate(report.gate))
+    parts.append("<h2>Metrics</h2>")
+    parts.append(_overview(report.metrics))
+    parts.extend(_metric(each) for each in report.metrics)
+    parts.append("</body>\n</html>\n")
+    return "\n".join(parts)
+
+
+def _summary(report: Report) -> str:
+    facts = [
+        f"{report.samples} samples",
+        f"{report.calls} judge calls",
+        cost(report.usd_nano, report.simulated_nano),
+    ]
+    if report.problems:
+        facts.append(f"rows left out: {counts(dict(report.problems))}")
+    if report.created:
+        facts.append(report.created)
+    return " · ".join(_text(each) for each in facts)
+
+
+def _gate(gate: GateResult) -> str:
+    rows = [
+        (
+            each.metric,
+            each.outcome + (" (advisory)" if each.advisory else ""),
+            str(each.n),
+            spread(each.delta, signed=True),
+            share(each.p),
+            share(each.p_holm),
+            share(each.mde),
+            "-" if each.n_needed is None else str(each.n_needed),
+            "; ".join(each.reasons),
+        )
+        for each in gate.metrics
+    ]
+    head = ("Metric", "Outcome", "n", "Difference", "p", "p (Holm)", "Smallest detectable",
+            "n needed", "Why")  # fmt: skip
+    badge = f'<span class="badge">{_text(gate.outcome)}</span>'
+    policy = f"policy {gate.config.policy}, exit code {gate.exit_code}"
+    reasons = "" if rows else f"<p>{_text('; '.join(gate.reasons))}</p>"
+    table = _table(head, rows, "234567") if rows else ""
+    return f"<h2>Gate {badge}</h2>\n<p>{_text(policy)}</p>\n{reasons}{table}"
+
+
+def _overview(metrics: Sequence[MetricReport]) -> str:
+    rows = [
+        (
+            each.metric,
+            ", ".join(each.judges),
+            spread(each.mean),
+            f"{each.scored} of {each.samples}",
+            counts(dict(each.unscored)),
+            str(each.abstained),
+            str(each.calls),
+            cost(each.usd_nano, each.simulated_nano),
+            each.calibration.state,
+        )
+        for each in metrics
+    ]
+    head = ("Metric", "Judge", "Mean [interval]", "Scored", "Unscored", "Abstained", "Calls",
+            "Cost", "Calibration")  # fmt: skip
+    return _table(head, rows, "23567")
+
+
+def _metric(metric: MetricReport) -> str:
+    parts = [f"<h3>{_text(metric.metric)}</h3>"]
+    parts.append(f"<p>{_text(_calibration(metric.calibration))}</p>")
+    if metric.mean:
+        facts = f"interval: {metric.mean.method}, {metric.mean.clusters} independent groups"
+        if metric.length_correlation is not None:
+            facts += f" · correlation with the answer's length: {metric.length_correlation:+.2f}"
+        parts.append(f"<p>{_text(facts)}</p>")
+    if metric.worst:
+        parts.append(f"<h4>Lowest {len(metric.worst)} scores</h4>")
+        parts.extend(_worst(each) for each in metric.worst)
+    return "\n".join(parts)
+
+
+def _calibration(found: Calibration) -> str:
+    if found.state == "uncalibrated":
+        return f"Uncalibrated: {found.note}."
+    text = f"{found.labels} labels: kappa {spread(found.kappa)}, people's mean "
+    text += f"{share(found.human_mean)}, corrected mean {spread(found.corrected)}"
+    if found.cross_check:
+        text += f", cross-check {spread(found.cross_check)}"
+    return f"{text}. {found.note}".strip()
+
+
+def _worst(sample: WorstSample) -> str:
+    head = f"{share(sample.value)} · {sample.id}"
+    if sample.trace_id:
+        head += f" · trace {sample.trace_id}"
+    parts = [
+        f"<details>\n<summary>{_text(head)}</summary>",
+        f"<p>Question</p><pre>{_text(sample.user_input)}</pre>",
+        f"<p>Answer</p><pre>{_text(sample.response)}</pre>",
+    ]
+    if sample.reason:
+        parts.append(f"<p>Reason</p><pre>{_text(sample.reason)}</pre>")
+    if sample.verdicts:
+        rows = [(each.verdict, each.text, each.evidence) for each in sample.verdicts]
+        parts.append(_table(("Verdict", "Claim or passage", "Evidence"), rows, ""))
+    return "\n".join([*parts, "</details>"])
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: str) -> str:
+    """Return a table; ``numeric`` has the places (digits) of columns of figures."""
+    top = "".join(f'<th scope="col">{_text(each)}</th>' for each in head)
+    body = "\n".join(
+        "<tr>"
+        + "".join(
+            f'<td class="n">{_text(each)}</td>'
+            if str(place) in numeric
+            else f"<td>{_text(each)}</td>"
+            for place, each in enumerate(row)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table>\n<thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def _text(text: str) -> str:
+    cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text) - _SHOWN} more)"
+    return escape(clean(cut))

@@ -1,0 +1,133 @@
+import json
+
+import pytest
+from stub_judge import StubJudge
+
+from llmops_kernel.cli import main
+
+CONTEXTS = ["Card replacement costs 5 EUR.", "Refunds are paid within 10 days."]
+ROWS = [
+    ("Card replacement costs 5 EUR.", "yes"),
+    ("Refunds are paid within 10 days.", "yes"),
+    ("The office in Oslo has a blue door.", "no"),
+    ("Gold members fly for nothing on Sundays.", "no"),
+    ("I do not know.", "no"),
+]
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "data.jsonl"
+    rows = [
+        {"id": str(n), "user_input": "What does it cost?", "response": response,
+         "retrieved_contexts": CONTEXTS, "human": {"faithfulness": {"label": label}}}
+        for n, (response, label) in enumerate(ROWS)
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "{not json\n")
+    return path
+
+
+def call(capsys, *arguments):
+    code = main(["judge", *map(str, arguments)])
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_the_offline_judge_measures_and_says_what_it_is(capsys, data, tmp_path):
+    out = tmp_path / "scores.json"
+    code, text, err = call(capsys, "run", data, "--out", out)
+    assert code == 0
+    assert "offline heuristic, not an LLM or human judgement" in text
+    assert "1 abstained" in text
+    assert "line 6" in err
+    saved = json.loads(out.read_text())
+    assert saved["badge"]
+    assert len(saved["scores"]) == 15
+    assert saved["metrics"]["lexical_support"]["scored"] == 4
+
+
+def test_json_is_one_object(capsys, data):
+    code, text, _ = call(capsys, "run", data, "--metrics", "lexical_support", "--json")
+    facts = json.loads(text)
+    assert code == 0
+    assert facts["judge"] == "offline-heuristic@1"
+    assert sum(facts["problems"].values()) == 1
+
+
+def test_agreement_of_the_offline_judge_names_what_was_compared(capsys, data):
+    code, text, err = call(
+        capsys, "agree", data, "--metric", "faithfulness", "--judge", "offline", "--json"
+    )
+    facts = json.loads(text)
+    assert code == 0
+    assert "no faithfulness" in err
+    assert (facts["metric"], facts["human"]) == ("lexical_support", "faithfulness")
+    assert facts["labelled"] == 5
+    assert facts["scored"] == 4
+    assert facts["unscored"] == {"abstained": 1}
+    assert facts["balanced_accuracy"]["estimate"] == facts["auc"]["estimate"] == 1.0
+    assert facts["accuracy"]["low"] < 1.0
+    assert facts["kappa"]["estimate"] == 1.0
+    code, text, _ = call(capsys, "agree", data, "--metric", "lexical_support")
+    assert code == 0
+    assert "balanced accuracy" in text
+
+
+def test_agreement_of_a_model(capsys, data):
+    code, text, err = call(
+        capsys, "agree", data, "--metric", "faithfulness", "--judge", "sim/gpt-4o-mini", "--json"
+    )
+    facts = json.loads(text)
+    assert code == 0
+    assert facts["simulated"] is True
+    assert facts["scored"] == 4
+    assert facts["balanced_accuracy"]["estimate"] == 1.0
+    assert "simulated" in err
+
+
+def test_a_dry_run_makes_no_call(capsys, data):
+    code, text, _ = call(capsys, "run", data, "--judge", "sim/gpt-4o", "--dry-run", "--json")
+    assert (code, json.loads(text)["calls"]) == (0, 5)
+
+
+def test_a_cap_is_exit_code_4(capsys, data, tmp_path):
+    code, _, err = call(
+        capsys, "run", data, "--judge", "sim/gpt-4o", "--budget", "0.0001", "--journal",
+        tmp_path / "j",
+    )  # fmt: skip
+    assert code == 4
+    assert "cap of $0.0001" in err
+
+
+def test_no_score_at_all_is_exit_code_3(capsys, data, tmp_path, monkeypatch):
+    with StubJudge(lambda _: "prose") as stub:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{stub.port}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+        code, text, _ = call(
+            capsys, "run", data, "--judge", "gpt-4o-mini", "--metrics", "answer_relevance"
+        )
+    assert code == 3
+    assert "5 parse" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "missing.jsonl"], "missing.jsonl"),
+        (["run", "DATA", "--metrics", "faithfulness"], "cannot judge faithfulness"),
+        (["run", "DATA", "--metrics", "faithfull"], "did you mean"),
+        (["run", "DATA", "--judge", "offline,sim/gpt-4o"], "jury is made of models"),
+        (["agree", "DATA", "--metric", "toxicity", "--human", "x", "--judge", "offline"],
+         "cannot judge toxicity"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_two_lines(capsys, data, arguments, sentence):
+    code, _, err = call(capsys, *[data if each == "DATA" else each for each in arguments])
+    assert code == 1
+    assert sentence in err
+
+
+def test_help_names_the_verbs(capsys):
+    code, text, _ = call(capsys)
+    assert code == 0
+    assert "agree" in text
