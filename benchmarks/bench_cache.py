@@ -163,7 +163,7 @@ def natural_pairs(texts: Texts) -> list[Pair]:
     known = [(text, signature(text)) for text in labels]
     buckets: defaultdict[str, list[int]] = defaultdict(list)
     for number, (_, found) in enumerate(known):
-        for key in found.keys:
+        for key in set(found.keys):  # a text compared letter for letter has one
             buckets[key].append(number)
     rule = NearVerbatim()
     candidates = {pair for found in buckets.values() for pair in itertools.combinations(found, 2)}

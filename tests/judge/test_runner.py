@@ -2,7 +2,7 @@ import asyncio
 import threading
 
 import pytest
-from stub_judge import StubJudge, sensible
+from stub_judge import StubJudge
 
 from llmops_kernel.errors import UsageProblem
 from llmops_kernel.judge.judges import Jury, ModelJudge, OfflineJudge, judge_of
@@ -27,8 +27,6 @@ def test_the_offline_model_judges_claims_end_to_end():
     with Session(model="sim/gpt-4o-mini") as session:
         judge = judge_of(session)
         result = run([sample], metrics_of(["faithfulness", "triad"]), judge)
-        spent = session.ledger
-        assert spent is not None
     assert judge.simulated
     assert result.simulated
     assert result.usd_nano > 0
@@ -40,11 +38,8 @@ def test_the_offline_model_judges_claims_end_to_end():
 
 
 def test_scores_come_in_order_whatever_order_calls_end_in():
-    def say(body):
-        return sensible(body)
-
     samples = answers(40)
-    with StubJudge(say, delay=0.01) as stub, Session(**stub.settings()) as session:
+    with StubJudge(delay=0.01) as stub, Session(**stub.settings()) as session:
         metrics = metrics_of(["toxicity", "answer_relevance"])
         result = run(samples, metrics, judge_of(session), concurrency=8, repeats=2)
         assert stub.most_at_once == 8
@@ -106,7 +101,7 @@ def test_calls_are_made_for_the_purpose_of_judging():
     with StubJudge() as stub, Session(**stub.settings()) as session:
         run(answers(1), RELEVANCE, judge_of(session))
         (root,) = session.traces()
-        assert root.name
+        assert root.attributes["purpose"] == "judge"
     assert len(stub.bodies) == 1
 
 
