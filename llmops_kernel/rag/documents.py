@@ -162,12 +162,19 @@ def make_chunks(document: Document, passages: list[Passage]) -> list[Chunk]:
     ]
 
 
-def text_of(chunks: Iterable[Chunk]) -> str:
-    """Put a document's text together from its chunks; what lay between them is newlines."""
+def text_of(chunks: Iterable[Chunk], *, space: str = "\n") -> str:
+    """Put a document's text together from its chunks.
+
+    Args:
+        chunks: All chunks of the document.
+        space: What stands for a single character between two chunks, which nobody kept; longer
+            gaps are newlines.
+    """
     text = ""
     for chunk in sorted(chunks, key=lambda each: each.start):
         if chunk.end > len(text):
-            text = text.ljust(chunk.start, "\n")
+            gap = chunk.start - len(text)
+            text += space if gap == 1 else "\n" * gap
             text += chunk.text[len(text) - chunk.start :]
     return text
 

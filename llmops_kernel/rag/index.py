@@ -136,7 +136,8 @@ class Index:
         """Yield each document, put together from its chunks, with its passages."""
         for doc_id, entry in self.record.documents().items():
             chunks = self.record.chunks_of(doc_id)
-            text = text_of(chunks)
+            # Within a paragraph chunks are apart by a space: a cut there is within a sentence.
+            text = text_of(chunks, space=" ")
             passages = [Passage(each.start, each.end, leaf=each.leaf) for each in chunks]
             yield Document(entry.source, text), passages
 
