@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,8 @@ from functools import cached_property
 Value = str | int | float | bool
 Metadata = Mapping[str, Value]
 
+# A file's name that says nothing: "0042.txt", "a-17.md".
+_NUMBER_NAME = re.compile(r"(?:[^\W\d_]{0,2}[\d\W_])+[^\W\d_]{0,4}")
 # The tenant of documents that everybody may see.
 SHARED = ""
 
@@ -132,7 +135,8 @@ class Chunk:
     @property
     def embedded_text(self) -> str:
         """What is embedded: the text below its title and headings, which name its subject."""
-        above = " > ".join(part for part in (self.title, self.heading) if part)
+        title = "" if _NUMBER_NAME.fullmatch(self.title) else self.title
+        above = " > ".join(part for part in (title, self.heading) if part)
         return f"{above}\n{self.text}" if above else self.text
 
 

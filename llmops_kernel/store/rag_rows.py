@@ -52,6 +52,7 @@ class ChunkRow(NamedTuple):
 
 _DOCUMENT = ", ".join(DocumentRow._fields)
 _CHUNK = ", ".join(ChunkRow._fields)
+_TEXT = _CHUNK.removesuffix("vector") + "NULL"
 
 
 def put_index(tx: Tx, name: str, spec: str, at: int) -> bool:
@@ -200,12 +201,12 @@ def gone(store: Store, name: str) -> list[str]:
 
 
 def chunks(store: Store, name: str, chunk_ids: Sequence[str]) -> list[ChunkRow]:
-    """Return chunks by id, in no order; unknown and retired ones are left out."""
+    """Return chunks by id, without vectors, in no order; retired ones are left out."""
     found: list[ChunkRow] = []
     for batch in _batches(chunk_ids):
         marks = ", ".join("?" * len(batch))
         rows = store.read(
-            f"SELECT {_CHUNK} FROM rag_chunk "
+            f"SELECT {_TEXT} FROM rag_chunk "
             f"WHERE index_name = ? AND state < 2 AND chunk_id IN ({marks})",
             (name, *batch),
         )

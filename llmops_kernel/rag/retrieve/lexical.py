@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -150,7 +151,10 @@ def _tokenized(texts: list[str]) -> Any:
 
 @lru_cache(maxsize=1)
 def _library() -> Any:
-    library = package("bm25s")
+    with warnings.catch_warnings():
+        # Its progress bars, which are not used here, ask for widgets as soon as it is imported.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        library = package("bm25s")
     logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
     return library
 

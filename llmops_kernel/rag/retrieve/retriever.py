@@ -79,16 +79,22 @@ class Retriever:
         if not question.strip():
             return []
         state = self._current()
-        found = self._first_stage(question, options, state, steps)
+        # More than is asked for, where what follows may choose or join.
+        choosing = reranker is not None or options.diversity or self._merges(options)
+        width = options.k * _WIDTH if choosing else options.k
+        found = self._first_stage(question, options, state, steps, width)
         if reranker is not None and found:
             found = self._reranked(question, found, options, reranker, steps)
         if options.diversity and found:
             found = self._diverse(found, options, steps)
-        if options.merge and any(each.chunk.parent_id for each in found):
+        if self._merges(options):
             with steps("merge", question) as step:
                 found = merged(found, self._index.record, options.merge)
                 step.note(_shown(found))
         return found[: options.k]
+
+    def _merges(self, options: SearchOptions) -> bool:
+        return bool(options.merge) and self._index.spec.chunker == "parent-child"
 
     def forget(self) -> None:
         """Remove what is derived from the index."""
@@ -105,9 +111,13 @@ class Retriever:
             return self._state
 
     def _first_stage(
-        self, question: str, options: SearchOptions, state: _State, steps: Steps
+        self,
+        question: str,
+        options: SearchOptions,
+        state: _State,
+        steps: Steps,
+        width: int,
     ) -> list[Found]:
-        width = max(options.k * _WIDTH, options.k)
         vector: Vectors | None = None
         dense: dict[str, float] = {}
         if options.mode != "bm25":
