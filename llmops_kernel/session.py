@@ -153,6 +153,8 @@ class Session:
         asked = settings.cache
         if not settings.capture and "cache" not in settings.model_fields_set:
             asked = asked.model_copy(update={"mode": "off"})  # nothing said is to be recorded
+        elif not settings.capture and "near" not in asked.model_fields_set:
+            asked = asked.model_copy(update={"near": False})  # it would record what was asked
         self.cache = ExactCache(
             asked,
             self.store,

@@ -127,6 +127,9 @@ class CacheSettings(_Frozen):
     Attributes:
         mode: ``exact`` serves a repeated request the recorded answer of the first; ``off`` does
             not.
+        near: After an exact miss, also serve a deterministic request the answer to the same
+            question in other manners: greetings, case, punctuation and slips of the keys may
+            differ; numbers, names, negation and every other word must agree.
         simulated: Serve offline and simulated models from the cache too. Off, because exercises
             count on every simulated call being made and charged.
         sampled: Serve requests whose answer is drawn at random (a temperature other than 0, or
@@ -143,6 +146,7 @@ class CacheSettings(_Frozen):
     """
 
     mode: Literal["off", "exact"] = "exact"
+    near: bool = True
     simulated: bool = False
     sampled: bool = False
     url: str = ""

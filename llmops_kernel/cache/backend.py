@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from llmops_kernel.store.cache_rows import EntryRow, FlightRow
+    from llmops_kernel.store.near_rows import NearRow
 
 _T = TypeVar("_T")
 
@@ -58,8 +59,26 @@ class Backend(Protocol):
         """
         ...
 
-    def put(self, row: EntryRow, at: int, claim_id: str = "") -> int:
-        """Keep an answer and give its claim back; return how many others had to go."""
+    def put(self, row: EntryRow, at: int, claim_id: str = "", near: NearRow | None = None) -> int:
+        """Keep an answer and give its claim back; return how many others had to go.
+
+        ``near`` says where questions near its own find it.
+        """
+        ...
+
+    def find(self, key: str, at: int) -> EntryRow | None:
+        """Return an answer without using it and without taking anything on."""
+        ...
+
+    def twins(self, near: NearRow, at: int, limit: int) -> list[EntryRow]:
+        """Return answers to near questions: the same form first, then the newest.
+
+        Without signs, to every question in the place.
+        """
+        ...
+
+    def touch(self, key: str, at: int) -> None:
+        """Note that an answer was used."""
         ...
 
     def release(self, key: str, claim_id: str) -> None:

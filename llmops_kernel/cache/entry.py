@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.cache.replay import packed, stream_of, unpacked, whole
@@ -12,7 +12,22 @@ from llmops_kernel.calls import Reply, ReplyStream, Usage
 if TYPE_CHECKING:
     from llmops_kernel.calls import Chunk, Outcome
 
+# The member of the payload that holds the question; no field of an answer has this name.
+_ASKED = "asked"
 _FIELDS = ("id", "model", "created", "provider", "simulated", "kind", "latency_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The question an answer was given to, sealed with it.
+
+    Attributes:
+        text: The user's message, as typed.
+        place: Digest of everything else that affected the answer.
+    """
+
+    text: str
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,18 @@ class Entry:
         payload = json.dumps(data, separators=(",", ":"), allow_nan=False)
         return cls(payload, reply.cost_nano, "simulated" if reply.simulated else "real")
 
+    def with_asked(self, asked: Asked) -> Entry:
+        """Return the entry with its question, so that near ones can be compared with it."""
+        member = json.dumps({_ASKED: asdict(asked)}, separators=(",", ":"))
+        return replace(self, payload=f"{self.payload[:-1]},{member[1:]}")
+
+    def asked(self) -> Asked | None:
+        """Return the question; None where it was not kept, or another version wrote it."""
+        try:
+            return Asked(**json.loads(self.payload)[_ASKED])
+        except (KeyError, TypeError, ValueError):
+            return None
+
     def reply(self) -> tuple[Reply, tuple[Chunk, ...] | None]:
         """Return the answer, free and marked as cached, and its chunks if it came in any.
 
@@ -74,15 +101,16 @@ class Entry:
         )
         return reply, None if data["chunks"] is None else unpacked(data["chunks"])
 
-    async def serve(self, *, stream: bool) -> Reply | ReplyStream:
-        """Return the answer as the reply to a repeated request."""
+    async def serve(self, *, stream: bool, tier: str = "exact") -> Reply | ReplyStream:
+        """Return the answer as the reply to a repeated request, marked with the tier it is from."""
         reply, chunks = self.reply()
+        reply = reply.with_(tier=tier)
         if not stream:
             return reply
         replayed = ReplyStream(stream_of(reply, chunks), reply.with_(choices=()))
 
         def exact(outcome: Outcome) -> Reply:
             # The chunks say less of the tokens than the record (what was estimated, for one).
-            return outcome.reply.with_(usage=reply.usage)
+            return outcome.reply.with_(usage=reply.usage, tier=tier)
 
         return await replayed.observed(exact)

@@ -7,27 +7,31 @@ import logging
 import secrets
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from llmops_kernel.cache import stats
 from llmops_kernel.cache.backend import CacheDown, Limits, Selection
 from llmops_kernel.cache.entry import Entry
+from llmops_kernel.cache.explain import Explanation, audit_of, nearest_refused
 from llmops_kernel.cache.key import facts_of
+from llmops_kernel.cache.near import Asking, first_twin
 from llmops_kernel.cache.options import current_options
-from llmops_kernel.cache.policy import why_not
+from llmops_kernel.cache.policy import why_not, why_not_near
 from llmops_kernel.cache.record import RecordBackend
 from llmops_kernel.cache.seal import Seal, secret_in
 from llmops_kernel.errors import StoreError
 from llmops_kernel.settings import data_home
-from llmops_kernel.store import cache_rows
+from llmops_kernel.store import cache_rows, near_rows
 from llmops_kernel.store.cache_rows import EntryRow, EventRow, FlightRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from llmops_kernel.cache.backend import Backend
+    from llmops_kernel.cache.explain import Audit
+    from llmops_kernel.cache.near import Question, Twin
     from llmops_kernel.calls import CallContext, Request
     from llmops_kernel.calls.catalog import Target
     from llmops_kernel.settings import CacheSettings
@@ -38,11 +42,17 @@ _log = logging.getLogger(__name__)
 _MICRO = 1_000_000
 # How long calls go on uncached before a place that failed is tried again.
 _PAUSE_S = 30.0
+# Near questions that are compared for a call, and for an explanation of why none serves.
+_CANDIDATES, _EXPLAINED = 5, 200
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """One request as the cache sees it: its key, and what its answer would be kept under."""
+    """One request as the cache sees it: its key, and what its answer would be kept under.
+
+    Attributes:
+        asking: Its question, read when first needed; or why only the same request may answer it.
+    """
 
     key: str
     tenant: str
@@ -50,6 +60,13 @@ class Lookup:
     context: CallContext
     tags: tuple[str, ...]
     ttl_s: float
+    asking: Asking | str = field(compare=False)
+
+    @property
+    def question(self) -> Question | None:
+        """The question, if what was answered to a near one may serve it."""
+        asking = self.asking if isinstance(self.asking, str) else self.asking.question
+        return None if isinstance(asking, str) else asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +138,20 @@ class ExactCache:
         except (TypeError, ValueError):  # lone surrogates among them
             return "the request is no plain JSON"
         ttl_s = min(self.settings.ttl_s, options.ttl_s or self.settings.ttl_s)
-        return Lookup(key, context.tenant, target.name, context, options.tags, ttl_s)
+        return Lookup(
+            key, context.tenant, target.name, context, options.tags, ttl_s,
+            asking=self._asking(request, target, context),
+        )  # fmt: skip
+
+    def _asking(self, request: Request, target: Target, context: CallContext) -> Asking | str:
+        return why_not_near(request, target, self.settings, current_options()) or Asking(
+            request,
+            target,
+            tenant=context.tenant,
+            salt=self.settings.salt,
+            seal=self._sealer(),
+            redact=self._redact,
+        )
 
     async def enter(self, lookup: Lookup) -> Entry | Claim | None:
         """Return the answer, or take the request on; None when somebody else has.
@@ -137,7 +167,7 @@ class ExactCache:
                 return None
             if not isinstance(found, EntryRow):
                 break
-            entry = self._opened(found, lookup)
+            entry = self._opened(found, lookup.tenant, lookup.key)
             if entry is not None:
                 return entry
             # Edited, damaged or of another version: as if it had never been there.
@@ -145,12 +175,26 @@ class ExactCache:
             self.note("tampered", lookup)
         return Claim(lookup.key, claim_id)
 
+    async def twin(self, lookup: Lookup) -> Twin | None:
+        """Return an answer to the same question in other manners, if there is one."""
+        question = lookup.question
+        if question is None:
+            return None
+        rows = await self._try(self._backend.twins, question.near, self._now(), _CANDIDATES)
+        twin = first_twin(question, self._whole(rows or (), lookup.tenant))
+        if twin is not None:
+            await self._try(self._backend.touch, twin.row.entry_key, self._now())
+        return twin
+
     async def put(self, lookup: Lookup, entry: Entry, claim: Claim | None) -> bool:
         """Keep an answer and give its claim back.
 
         False, and neither, when it is too large, holds a secret, or the cache is down.
         """
         at = self._now()
+        question = lookup.question
+        if question is not None:
+            entry = entry.with_asked(question.asked)
         row = EntryRow(
             entry_key=lookup.key,
             tenant=lookup.tenant,
@@ -167,7 +211,8 @@ class ExactCache:
         claim_id = claim.claim_id if claim else ""
         if row.size > self.settings.max_entry_bytes or self._redact(row.payload) != row.payload:
             return False
-        evicted = await self._try(self._backend.put, self._sealer().sealed(row), at, claim_id)
+        near = question.near if question else None
+        evicted = await self._try(self._backend.put, self._sealer().sealed(row), at, claim_id, near)
         if evicted:
             self.note("evicted", lookup, count=evicted)
         return evicted is not None
@@ -207,7 +252,63 @@ class ExactCache:
         except StoreError as error:
             _log.warning("The record is not up to date: %s", error)
 
+    def note_twin(self, lookup: Lookup, twin: Twin) -> None:
+        """Write both texts of a near-verbatim hit down, for people to judge."""
+        row = twin.row
+        hit = near_rows.TwinRow(
+            self._now(),
+            lookup.context.call_id,
+            row.entry_key,
+            row.tenant,
+            row.model,
+            row.notebook,
+            row.tags,
+            twin.stored,
+            twin.asked,
+            twin.reason,
+        )
+        try:
+            self._store.defer(near_rows.APPEND, hit)
+            self._store.defer(near_rows.TRIM, ())
+        except StoreError as error:
+            _log.warning("The record is not up to date: %s", error)
+
     # ---- for people ---------------------------------------------------------------------------
+
+    def explain(self, request: Request, target: Target, context: CallContext) -> Explanation:
+        """Return what the cache would do with a request now, and why; nothing is used or counted.
+
+        Raises:
+            StoreError: The place of the answers cannot be used.
+        """
+        lookup = self.lookup(request, target, context.with_(target=target))
+        if isinstance(lookup, str):
+            return Explanation("", lookup)
+        try:
+            row = self._backend.find(lookup.key, self._now())
+            if row is not None and self._opened(row, lookup.tenant, lookup.key):
+                return Explanation("exact", "the same request was answered", created=row.created)
+            asking = lookup.asking if isinstance(lookup.asking, str) else lookup.asking.question
+            if isinstance(asking, str):
+                return Explanation("", f"only the same request would do: {asking}")
+            rows = self._backend.twins(asking.near, self._now(), _CANDIDATES)
+            twin = first_twin(asking, self._whole(rows, lookup.tenant))
+            if twin is not None:
+                return Explanation("near_verbatim", twin.reason, twin.stored, twin.row.created)
+            place = asking.near._replace(signs=())
+            others = self._backend.twins(place, self._now(), _EXPLAINED)
+        except CacheDown as error:
+            raise _unusable(error) from error
+        return nearest_refused(asking, self._whole(others, lookup.tenant))
+
+    def audit(self, *, tenant: str, limit: int | None = 20) -> Audit:
+        """Return the near-verbatim hits of a tenant, newest first, and what was judged of them."""
+        return audit_of(self._store, tenant, limit)
+
+    def judge(self, twin_id: int, *, right: bool, tenant: str) -> bool:
+        """Write down whether a near-verbatim hit was right; False when there is no such hit."""
+        with self._store.transaction() as tx:
+            return near_rows.judge(tx, tenant, twin_id, int(right))
 
     def clear(
         self,
@@ -234,9 +335,12 @@ class ExactCache:
             StoreError: The place of the answers cannot be used.
         """
         try:
-            return self._backend.clear(Selection(tenant, tag, model, notebook))
+            removed = self._backend.clear(Selection(tenant, tag, model, notebook))
         except CacheDown as error:
             raise _unusable(error) from error
+        with self._store.transaction() as tx:
+            near_rows.forget(tx, tenant=tenant, tag=tag, model=model, notebook=notebook)
+        return removed
 
     def stats(self, *, tenant: str | None = None, since: float = 0.0) -> stats.CacheStats:
         """Return what the cache holds and what it has saved.
@@ -286,9 +390,19 @@ class ExactCache:
         self._warned = ""
         return done
 
-    def _opened(self, row: EntryRow, lookup: Lookup) -> Entry | None:
+    def _whole(self, rows: Iterable[EntryRow], tenant: str) -> Iterator[tuple[EntryRow, Entry]]:
+        """Yield the rows that may be served to a tenant, opened.
+
+        Others are left for whoever asks for them by their own key, who removes and counts them.
+        """
+        for row in rows:
+            entry = self._opened(row, tenant, row.entry_key)
+            if entry is not None:
+                yield row, entry
+
+    def _opened(self, row: EntryRow, tenant: str, key: str) -> Entry | None:
         """Return the entry of a row, if it is as it was sealed, and for this tenant and key."""
-        if row.entry_key != lookup.key or row.tenant != lookup.tenant:
+        if row.entry_key != key or row.tenant != tenant:
             return None
         if row.expires <= self._now() or not self._sealer().fits(row):
             return None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmops_kernel.cache.entry import Entry
+    from llmops_kernel.cache.near import Twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,16 @@ class Landing:
 
     Attributes:
         entry: The answer, if there is one to give again.
-        tier: ``exact`` if the leader found it in the cache, ``flight`` if it was just made.
+        tier: ``exact`` if the leader found it in the cache, ``near_verbatim`` if it found that of
+            a near-verbatim question, ``flight`` if it was just made.
+        twin: What the leader found, if it was a near-verbatim question.
         alone: Without an answer: whether each goes on alone (the answer came, and is of a kind
             that is not given again) or asks again (it never came).
     """
 
     entry: Entry | None = None
-    tier: Literal["exact", "flight"] = "flight"
+    tier: Literal["exact", "near_verbatim", "flight"] = "flight"
+    twin: Twin | None = None
     alone: bool = False
 
 

@@ -40,13 +40,31 @@ def facts_of(request: Request, target: Target, *, tenant: str, salt: str) -> str
         TypeError: The body holds what is no JSON.
         ValueError: The tenant is missing, or the body holds what is no JSON.
     """
+    return _facts(request.to_body(), request, target, tenant, salt)
+
+
+def place_of(request: Request, target: Target, *, tenant: str, salt: str) -> str:
+    """Return what affects the answer to a chat request apart from its last message's text.
+
+    The form of that message stays in: a text, or a list with one text. Raises as `facts_of` does.
+    """
+    body: dict[str, Any] = request.to_body()
+    *before, last = body["messages"]
+    content = last["content"]
+    form = None if isinstance(content, str) else [{**part, "text": None} for part in content]
+    body["messages"] = [*before, {**last, "content": form}]
+    return _facts(body, request, target, tenant, salt)
+
+
+def _facts(body: dict[str, Any], request: Request, target: Target, tenant: str, salt: str) -> str:
     if not tenant:
         raise ValueError("a cached answer needs a tenant")
-    body: dict[str, Any] = request.to_body()
     shape = request.stream if any(name in body for name in _SHAPED) else None
     for name in _BESIDE:
         body.pop(name, None)
     body["model"] = target.model
+    if isinstance(heat := body.get("temperature"), int):
+        body["temperature"] = float(heat)  # 0 and 0.0 are one temperature, written differently
     # The model in this process is a part of the program: a new version answers in another way.
     engine = [FINGERPRINT, __version__] if target.simulated else []
     place = [target.name, target.base_url, sorted(target.headers.items()), engine]

@@ -23,6 +23,7 @@ class CacheOptions:
     """
 
     mode: Literal["off", "exact"] | None = None
+    near: bool | None = None
     simulated: bool | None = None
     sampled: bool | None = None
     ttl_s: float | None = None
@@ -42,6 +43,7 @@ def current_options() -> CacheOptions:
 def caching(
     mode: Literal["off", "exact"] | None = None,
     *,
+    near: bool | None = None,
     simulated: bool | None = None,
     sampled: bool | None = None,
     ttl_s: float | None = None,
@@ -54,6 +56,7 @@ def caching(
 
     Args:
         mode: ``exact`` or ``off``.
+        near: Serve the answer to the same question in other manners too.
         simulated: Serve offline and simulated models from the cache too.
         sampled: Serve requests whose answer is drawn at random too.
         ttl_s: Seconds an answer may be served, at most what the settings allow.
@@ -72,7 +75,8 @@ def caching(
     given = {
         name: value
         for name, value in (
-            ("mode", mode), ("simulated", simulated), ("sampled", sampled), ("ttl_s", ttl_s),
+            ("mode", mode), ("near", near), ("simulated", simulated), ("sampled", sampled),
+            ("ttl_s", ttl_s),
         )
         if value is not None
     }  # fmt: skip

@@ -41,11 +41,31 @@ def _why_not_chat(
     if "audio" in (request.extra.get("modalities") or ()):
         return "sound is not kept"
     sampled = settings.sampled if options.sampled is None else options.sampled
-    if sampled or target.simulated:  # the model in this process draws by the request itself
-        return ""
-    if getattr(request, "temperature", None) == 0 or getattr(request, "seed", None) is not None:
+    if sampled or _is_deterministic(request, target):
         return ""
     return "the answer is drawn at random (temperature 0, a seed, or sampled = true)"
+
+
+def _is_deterministic(request: Request, target: Target) -> bool:
+    if target.simulated:  # the model in this process draws by the request itself
+        return True
+    return getattr(request, "temperature", None) == 0 or getattr(request, "seed", None) is not None
+
+
+def why_not_near(
+    request: Request, target: Target, settings: CacheSettings, options: CacheOptions
+) -> str:
+    """Return why only the very same request may answer this one ("" when a near one may too).
+
+    What is said here is known before the question itself has been read.
+    """
+    if not (settings.near if options.near is None else options.near):
+        return "the near-verbatim tier is off"
+    if request.kind != "chat":
+        return "it is no chat request"
+    if not _is_deterministic(request, target):
+        return "the answer is drawn at random"
+    return ""
 
 
 def finished(outcome: Outcome) -> bool:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from llmops_kernel.cache.backend import CacheDown, Limits, Selection
 from llmops_kernel.errors import StoreError
-from llmops_kernel.store import cache_rows
+from llmops_kernel.store import cache_rows, near_rows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from llmops_kernel.store import Store, Tx
     from llmops_kernel.store.cache_rows import EntryRow, FlightRow
+    from llmops_kernel.store.near_rows import NearRow
 
 _T = TypeVar("_T")
 _SECOND = 1_000_000
@@ -71,10 +72,10 @@ class RecordBackend:
                 cache_rows.touch(tx, key, at)
             return row
 
-    def put(self, row: EntryRow, at: int, claim_id: str = "") -> int:
+    def put(self, row: EntryRow, at: int, claim_id: str = "", near: NearRow | None = None) -> int:
         """See `Backend.put`."""
         with self._transaction() as tx:
-            cache_rows.put(tx, row, at)
+            cache_rows.put(tx, row, at, near)
             if claim_id:
                 cache_rows.release(tx, row.entry_key, claim_id)
         with self._lock:
@@ -85,6 +86,23 @@ class RecordBackend:
             if not full and self._unmeasured <= _MEASURE_EVERY:
                 return 0
         return self._evict(at)
+
+    def find(self, key: str, at: int) -> EntryRow | None:
+        """See `Backend.find`."""
+        with self._transaction() as tx:
+            found = cache_rows.get(tx, key, at)
+            return found[0] if found else None
+
+    def twins(self, near: NearRow, at: int, limit: int) -> list[EntryRow]:
+        """See `Backend.twins`."""
+        with self._transaction() as tx:
+            found = [cache_rows.get(tx, key, at) for key in near_rows.keys(tx, near, limit)]
+            return [each[0] for each in found if each]
+
+    def touch(self, key: str, at: int) -> None:
+        """See `Backend.touch`."""
+        with self._transaction() as tx:
+            cache_rows.touch(tx, key, at)
 
     def release(self, key: str, claim_id: str) -> None:
         """See `Backend.release`."""

@@ -24,18 +24,28 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from llmops_kernel.store.cache_rows import FlightRow
+    from llmops_kernel.store.near_rows import NearRow
 
 _T = TypeVar("_T")
 _FORMS = ("redis://", "rediss://", "unix://")
 _PREFIX = "{llmops-cache}:"  # one slot of a cluster: the scripts touch several keys
 _ENTRY, _FLIGHT = f"{_PREFIX}e:", f"{_PREFIX}f:"
 _BOOKS = tuple(_PREFIX + name for name in ("used", "expires", "size", "total"))
+# Sorted sets of keys by where near questions find them; and per key the names of its sets.
+_NEAR, _NEAR_OF = f"{_PREFIX}n:", f"{_PREFIX}near"
 _BATCH = 500
 # Longer than any answer within a machine room takes; a dead server must not hold calls up.
 _TIMEOUT_S = 2.0
 
-_DROP = """
+_DROP = (
+    f"local NEAR = '{_NEAR_OF}'"
+    + """
 local function drop(key)
+  local near = redis.call('HGET', NEAR, key)
+  if near then
+    for set in string.gmatch(near, '%S+') do redis.call('ZREM', set, key) end
+    redis.call('HDEL', NEAR, key)
+  end
   local size = redis.call('HGET', KEYS[3], key)
   if size then
     redis.call('HDEL', KEYS[3], key)
@@ -46,6 +56,7 @@ local function drop(key)
   return redis.call('DEL', ARGV[1] .. key)
 end
 """
+)
 # The answer; or the claim that stands ('' when it is the caller's own, made now).
 _ENTER = """
 local found = redis.call('GET', KEYS[5])
@@ -71,6 +82,10 @@ redis.call('ZADD', KEYS[1], at, key)
 redis.call('ZADD', KEYS[2], ARGV[5], key)
 redis.call('HSET', KEYS[3], key, ARGV[7])
 redis.call('INCRBY', KEYS[4], ARGV[7])
+if ARGV[10] ~= '' then
+  redis.call('HSET', NEAR, key, ARGV[10])
+  for set in string.gmatch(ARGV[10], '%S+') do redis.call('ZADD', set, at, key) end
+end
 local gone = 0
 while redis.call('ZCARD', KEYS[1]) > tonumber(ARGV[8])
     or tonumber(redis.call('GET', KEYS[4])) > tonumber(ARGV[9]) do
@@ -166,7 +181,7 @@ class RedisBackend:
             self._claims[claim.claim_id] = (key, mine)
         return "claimed"
 
-    def put(self, row: EntryRow, at: int, claim_id: str = "") -> int:
+    def put(self, row: EntryRow, at: int, claim_id: str = "", near: NearRow | None = None) -> int:
         """See `Backend.put`."""
         values = [
             _ENTRY,
@@ -178,10 +193,33 @@ class RedisBackend:
             row.size,
             self._limits.entries,
             self._limits.bytes,
+            " ".join(_sets(near)) if near else "",
         ]
         evicted = int(self._run("put", [*_BOOKS], values))
         self.release(row.entry_key, claim_id)
         return evicted
+
+    def find(self, key: str, at: int) -> EntryRow | None:  # noqa: ARG002 - Redis lets it expire
+        """See `Backend.find`."""
+        text = self._read(lambda: self._client.get(_ENTRY + key))
+        return None if text is None else _row(key, text)
+
+    def twins(self, near: NearRow, at: int, limit: int) -> list[EntryRow]:  # noqa: ARG002
+        """See `Backend.twins`."""
+        keys: dict[str, None] = {}
+        for name in _sets(near)[:-1] or _sets(near):
+            newest = partial(self._client.zrevrange, name, 0, limit - 1)
+            keys.update(dict.fromkeys(self._read(newest)))
+        some = list(keys)[:limit]
+        if not some:
+            return []
+        texts = self._read(lambda: self._client.mget([_ENTRY + key for key in some]))
+        pairs = zip(some, texts, strict=True)
+        return [_row(key, text) for key, text in pairs if text is not None]
+
+    def touch(self, key: str, at: int) -> None:
+        """See `Backend.touch`."""
+        self._read(lambda: self._client.zadd(_BOOKS[0], {key: at}, xx=True, gt=True))
 
     def release(self, key: str, claim_id: str) -> None:
         """See `Backend.release`."""
@@ -242,6 +280,12 @@ class RedisBackend:
         except self._errors as error:
             # The client's text can quote the address with its password.
             raise CacheDown(f"{self._where}: {type(error).__name__}") from error
+
+
+def _sets(near: NearRow) -> list[str]:
+    """Return the names of the sets of a question: by its forms, then all of its place."""
+    by_sign = [f"{_NEAR}{near.place}:{sign}" for sign in dict.fromkeys(near.signs)]
+    return [*by_sign, f"{_NEAR}{near.place}"]
 
 
 def _claim_text(claim: FlightRow) -> str:

@@ -106,8 +106,10 @@ class CacheStage:
         """Return a recorded answer. Raises `SpendingStopped`: a stop is a stop."""
         assert landing.entry is not None
         await self._ledger.store.arun(self._refuse_if_stopped, lookup)
-        reply = await landing.entry.serve(stream=request.stream)
+        reply = await landing.entry.serve(stream=request.stream, tier=landing.tier)
         self.cache.note("hit", lookup, tier=landing.tier, entry=landing.entry)
+        if landing.twin is not None:
+            self.cache.note_twin(lookup, landing.twin)
         return reply
 
     def _refuse_if_stopped(self, lookup: Lookup) -> None:
@@ -157,7 +159,11 @@ class _Lead:
         return await reply.observed(self._ended, watch)
 
     async def _ask(self, give_up: float) -> Landing | None:
-        """Return the answer, waiting for another process's; None if it is ours to make."""
+        """Return the answer, waiting for another process's; None if it is ours to make.
+
+        What a near-verbatim question was answered is served and not kept under this one: no chain
+        of small differences can lead from one question to another.
+        """
         pause, waited = _FIRST_S, False
         while True:
             found = await self._enter()
@@ -165,7 +171,9 @@ class _Lead:
                 return Landing(found, "flight" if waited else "exact")
             if found is not None:
                 self._claim = found
-                return None
+                # The claim stands meanwhile: who asks the same elsewhere asks once more after it.
+                twin = await self._stage.cache.twin(self._lookup)
+                return Landing(twin.entry, "near_verbatim", twin) if twin else None
             left = give_up - time.monotonic()
             if left <= 0:
                 return None

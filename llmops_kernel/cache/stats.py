@@ -21,8 +21,8 @@ class CacheStats:
         bytes: Bytes they take, about.
         hits: Calls answered from cache, in all tiers.
         misses: Calls that could have been answered from cache, and were sent.
-        tiers: Hits by tier: ``exact`` (the answer lay there) and ``flight`` (an identical request
-            was on its way).
+        tiers: Hits by tier: ``exact`` (the answer lay there), ``near_verbatim`` (that of the same
+            question in other manners did) and ``flight`` (an identical request was on its way).
         tampered: Rows that were edited, damaged or of another version, and removed.
         evicted: Answers that had to go for others.
         saved_nano: Nano-dollars the hits would have cost, by book; books are never added up.

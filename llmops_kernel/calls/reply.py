@@ -42,6 +42,7 @@ class Reply:
         latency_s: Seconds on a virtual clock for simulated models; None for real ones.
         cost_nano: What the call was settled at, in nano-dollars of its book.
         extra: Other fields of the provider's body.
+        tier: Which tier of the cache answered; "" when a model did.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Reply:
     cost_nano: int = 0
     kind: Literal["chat", "embeddings"] = "chat"
     extra: Mapping[str, Any] = field(default_factory=dict)
+    tier: str = field(default="", compare=False)
 
     @property
     def text(self) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _WRONG_USAGE = 2
+_GATE = ["judge", "gate"]  # to those who call it, 2 is an inconclusive run
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
@@ -30,13 +31,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 for success, 1 for a failure that was told on stderr, 2 for wrong arguments, 130 after
-        Ctrl-C.
+        Ctrl-C. The exit codes of ``judge gate`` are its own.
     """
     from llmops_kernel.cli._parser import build_parser
 
+    given = sys.argv[1:] if argv is None else list(argv)
     try:
-        arguments = build_parser().parse(sys.argv[1:] if argv is None else list(argv))
+        arguments = build_parser().parse(given)
     except LLMOpsError as error:
+        if given[:2] == _GATE:
+            from llmops_kernel.cli.judge_gate import WRONG_USAGE
+
+            return _tell(error, WRONG_USAGE)
         return _tell(error, _WRONG_USAGE)
     except SystemExit as done:  # --help and --version print and leave
         return int(done.code or 0)

@@ -98,6 +98,7 @@ def build_parser() -> Parser:
     from llmops_kernel.cli import (
         ask,
         budget,
+        cache,
         doctor,
         gateway,
         judge,
@@ -113,7 +114,9 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"llmops-kernel {__version__}")
     parser.set_defaults(call=_help(parser))
     verbs = parser.verbs("verb", title="verbs")
-    for module in (run, budget, ask, rag, judge, trace, status, doctor, gateway, kernel, version):
+    for module in (
+        run, budget, ask, rag, cache, judge, trace, status, doctor, gateway, kernel, version,
+    ):  # fmt: skip
         name = module.__name__.rpartition(".")[2]
         module.add(verbs.add_parser(name, help=module.HELP, description=f"{module.HELP}."))
     return parser

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
     from llmops_kernel.cli._parser import Parser
 
-HELP = "Measure answers with a judge, and a judge with people's labels"
+HELP = "Measure answers with a judge, gate changes on them, and measure a judge by people's labels"
 
 
 def add(parser: Parser) -> None:
     """Declare the verbs below this one."""
-    from llmops_kernel.cli import judge_agree, judge_run
+    from llmops_kernel.cli import judge_agree, judge_compare, judge_gate, judge_run
 
     def show(_: argparse.Namespace) -> int:
         parser.print_help()
@@ -22,6 +22,6 @@ def add(parser: Parser) -> None:
 
     parser.set_defaults(call=show)
     verbs = parser.verbs("judge_verb", title="verbs")
-    for module in (judge_run, judge_agree):
+    for module in (judge_run, judge_compare, judge_gate, judge_agree):
         name = module.__name__.rpartition("judge_")[2]
         module.add(verbs.add_parser(name, help=module.HELP, description=f"{module.HELP}."))

@@ -9,6 +9,7 @@ JupyterLab, in an untrusted notebook, on a code host and through a screen reader
 
 from llmops_kernel.display.answer import answer_view
 from llmops_kernel.display.budget import budget_view
+from llmops_kernel.display.cache import cache_audit_view, cache_explain_view, cache_stats_view
 from llmops_kernel.display.history import history_view
 from llmops_kernel.display.markdown import safe_markdown
 from llmops_kernel.display.mime import View, jsonable
@@ -29,6 +30,9 @@ __all__ = [
     "View",
     "answer_view",
     "budget_view",
+    "cache_audit_view",
+    "cache_explain_view",
+    "cache_stats_view",
     "checks_view",
     "count",
     "dollars",

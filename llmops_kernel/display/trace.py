@@ -91,7 +91,8 @@ def _notes(span: Span, stable: bool) -> list[str]:
     if span.seconds is not None:
         notes.append(seconds(span.seconds))
     if facts.get("cached"):
-        notes.append("from cache")
+        near = facts.get("tier") == "near_verbatim"
+        notes.append("from cache, near-verbatim" if near else "from cache")
     if error:
         notes.append(one_line(f"{error}: {facts.get('message', '')}".rstrip(": "), 200))
     return notes

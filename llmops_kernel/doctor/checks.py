@@ -62,6 +62,7 @@ def run_checks(session: Session | None = None) -> list[Check]:
             checks += _guarded("balances", lambda: _balances(store))
             checks += _guarded("clock", lambda: _clock(here))
             checks += _guarded("indexes", lambda: _indexes(here))
+            checks += _guarded("cache", lambda: _cache(here))
             checks += _guarded("endpoint", lambda: _endpoint(here))
             checks += _guarded("keys", lambda: _keys(here))
     checks += _guarded("prices", _prices)
@@ -194,6 +195,17 @@ def _index(session: Session, name: str) -> Check:
         found = f"{waiting} chunks are not yet in {place}, {gone} not yet out of it"
         return Check(subject, "warn", found, "The next llmops rag ingest finishes it")
     return Check(subject, "ok", f"{documents} documents, {chunks} chunks, all in {place}")
+
+
+def _cache(session: Session) -> Check:
+    settings = session.cache.settings
+    place = "on the Redis server" if settings.url else "in the record"
+    try:
+        entries = session.cache.stats().entries
+    except LLMOpsError as error:
+        return Check("cache", "warn", error.sentence(), error.hint)
+    off = "; the cache is off" if settings.mode == "off" else ""
+    return Check("cache", "ok", f"{entries} answers {place}{off}")
 
 
 def _endpoint(session: Session) -> Check:

@@ -26,7 +26,7 @@ def schema_of(name: str, names: Mapping[str, Any]) -> Any:
     Raises:
         UsageProblem: It is neither, or there is no such variable or file.
     """
-    value = _bound_or_file("--schema", name, names)
+    value = bound_or_file("--schema", name, names)
     if isinstance(value, Path):
         value = _json(_text("--schema", value), value)
     if isinstance(value, dict) or (isinstance(value, type) and hasattr(value, "model_json_schema")):
@@ -45,7 +45,7 @@ def examples_of(name: str, names: Mapping[str, Any]) -> Pairs:
     Raises:
         UsageProblem: Something else, or there is no such variable or file.
     """
-    value = _bound_or_file("--examples", name, names)
+    value = bound_or_file("--examples", name, names)
     if isinstance(value, Path):
         value = _read_examples(value)
     elif isinstance(value, Mapping):
@@ -61,7 +61,7 @@ def context_of(name: str, names: Mapping[str, Any]) -> str:
     Raises:
         UsageProblem: There is no such variable or file.
     """
-    value = _bound_or_file("--context", name, names)
+    value = bound_or_file("--context", name, names)
     if isinstance(value, Path):
         return _text("--context", value)
     if isinstance(value, list | tuple):
@@ -69,7 +69,12 @@ def context_of(name: str, names: Mapping[str, Any]) -> str:
     return str(value)
 
 
-def _bound_or_file(flag: str, name: str, names: Mapping[str, Any]) -> Any:
+def bound_or_file(flag: str, name: str, names: Mapping[str, Any]) -> Any:
+    """Return what is bound to a name, or the path of a file that there is.
+
+    Raises:
+        UsageProblem: There is neither; names the nearest variable.
+    """
     if name in names:
         return names[name]
     path = Path(name).expanduser()

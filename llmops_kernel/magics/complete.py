@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 _LINE = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?(?P<name>%%?\w+)\s(?P<rest>.*)$")
 # What is always there, before a session can name the models of its providers.
 _BUILT_IN = ("offline/extractive", "sim/gpt-4o", "sim/gpt-4o-mini")
+# Magics that take several words of one kind.
+_SEVERAL = ("judge_line", "judge_cell")
 # Flags whose value is a variable's name.
-_NAMES = ("--schema", "--examples", "--context")
+_NAMES = ("--schema", "--examples", "--context", "--data", "--baseline")
 
 
 class Completion:
@@ -93,6 +95,8 @@ class Completion:
         if word.startswith("-"):
             used = {name for each in before if each in flags for name in flags[each].names}
             return [name for name in flags if name not in used]
+        if magic.__name__ in _SEVERAL:
+            return self._judge_words(magic, verb)
         if _positional(before[bool(verb) :], flags):
             return []
         if magic.__name__ == "trace":
@@ -104,10 +108,22 @@ class Completion:
     def _values(self, flag: str, flags: Mapping[str, Any]) -> Iterable[str]:
         if flag in ("-m", "--model"):
             return self._ask_session(lambda session: session.models()) or list(_BUILT_IN)
+        if flag == "--judge":
+            return ["offline", *(self._values("--model", flags))]
         if flag in _NAMES:
-            hidden = self._shell.user_ns_hidden
-            return [name for name in self._shell.user_ns if name not in hidden and name[0] != "_"]
+            return self._variables()
         return [str(value) for value in flags[flag].kwds.get("choices", ())]
+
+    def _judge_words(self, magic: Magic, verb: str) -> list[str]:
+        if not any("metrics" in each.names for each in declared(magic, verb)):
+            return self._variables()
+        from llmops_kernel.judge.metrics import metric_names
+
+        return metric_names()
+
+    def _variables(self) -> list[str]:
+        hidden = self._shell.user_ns_hidden
+        return [name for name in self._shell.user_ns if name not in hidden and name[0] != "_"]
 
     def _traces(self) -> list[str]:
         return self._ask_session(lambda session: [span.trace_id for span in session.traces(20)])

@@ -9,9 +9,11 @@ from llmops_kernel.magics import syntax
 from llmops_kernel.magics._session import SessionSource, note_notebook
 from llmops_kernel.magics.ask import AskMagics
 from llmops_kernel.magics.budget import BudgetMagics
+from llmops_kernel.magics.cache import CacheMagics
 from llmops_kernel.magics.complete import Completion
 from llmops_kernel.magics.config import LLMOps
 from llmops_kernel.magics.hooks import CellHooks
+from llmops_kernel.magics.judge import JudgeMagics
 from llmops_kernel.magics.llmops import LLMOpsMagics
 from llmops_kernel.magics.rag import RagMagics
 from llmops_kernel.magics.trace import TraceMagics
@@ -23,6 +25,17 @@ if TYPE_CHECKING:
     from llmops_kernel.session import Session
 
 
+_MAGICS = (
+    LLMOpsMagics,
+    BudgetMagics,
+    AskMagics,
+    RagMagics,
+    JudgeMagics,
+    CacheMagics,
+    TraceMagics,
+)
+
+
 class Extension:
     """What ``%load_ext llmops_kernel`` adds to a shell, and takes out again."""
 
@@ -30,10 +43,7 @@ class Extension:
         self._shell = shell
         self.source = SessionSource(self._adopt)
         self._config = LLMOps(shell, self.source)
-        self._magics: list[Magics] = [
-            kind(shell, self.source)
-            for kind in (LLMOpsMagics, BudgetMagics, AskMagics, RagMagics, TraceMagics)
-        ]
+        self._magics: list[Magics] = [kind(shell, self.source) for kind in _MAGICS]
         methods = {
             ("%%" if kind == "cell" else "%") + name: method
             for each in self._magics

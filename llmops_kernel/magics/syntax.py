@@ -1,4 +1,4 @@
-"""Two corners of IPython's input syntax in which ``%ask`` and ``%rag`` would not arrive.
+"""Two corners of IPython's input syntax in which ``%ask``, ``%rag`` and others would not arrive.
 
 A line that ends in ``?`` asks for help on its last word, which is how most questions end; and a
 cell magic without a body is refused by IPython's own UsageError, which fails no cell in nbval.
@@ -21,9 +21,9 @@ Lines = list["TokenInfo"]
 
 _BEFORE_HELP = 4  # IPython's help syntax has priority 5; the lower one wins
 _EMPTY_CELL = re.compile(
-    r"get_ipython\(\)\.run_cell_magic\('(?P<name>ask|rag)', (?P<line>.*), ''\)\n?"
+    r"get_ipython\(\)\.run_cell_magic\('(?P<name>ask|judge|rag)', (?P<line>.*), ''\)\n?"
 )
-_ASKING = ("ask", "rag")
+_ASKING = ("ask", "rag", "cache")
 
 
 class Question(EscapedCommand):
@@ -65,7 +65,7 @@ class AssignedQuestion(TokenTransformBase):
 
 
 def with_body(lines: list[str]) -> list[str]:
-    """Give ``%%ask`` and ``%%rag`` without a body an empty line (an input transformer)."""
+    """Give ``%%ask`` and others without a body an empty line (an input transformer)."""
     match = _EMPTY_CELL.fullmatch(lines[0]) if len(lines) == 1 else None
     if match is None:
         return lines

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from llmops_kernel.store import near_rows
 from llmops_kernel.store.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llmops_kernel.store.base import Store, Tx
+    from llmops_kernel.store.near_rows import NearRow
 
 # Values one statement may bind; SQLite's own limit is higher.
 _BATCH = 500
@@ -95,8 +97,8 @@ def touch(tx: Tx, key: str, at: int) -> None:
     tx.run("UPDATE cache_entry SET used = ? WHERE entry_key = ?", (at, key))
 
 
-def put(tx: Tx, row: EntryRow, at: int) -> None:
-    """Insert an answer, or replace it."""
+def put(tx: Tx, row: EntryRow, at: int, near: NearRow | None = None) -> None:
+    """Insert an answer, or replace it; ``near`` says where questions near its own find it."""
     tx.run(_PUT, (*row[:-1], at, row.size))
     tx.run(
         "INSERT INTO cache_body (entry_key, payload) VALUES (?, ?) "
@@ -106,6 +108,7 @@ def put(tx: Tx, row: EntryRow, at: int) -> None:
     tx.run("DELETE FROM cache_tag WHERE entry_key = ?", (row.entry_key,))
     for tag in json.loads(row.tags):
         tx.run("INSERT INTO cache_tag (tag, entry_key) VALUES (?, ?)", (tag, row.entry_key))
+    near_rows.put(tx, row.entry_key, near, at)
 
 
 def remove(tx: Tx, keys: Iterable[str]) -> int:
@@ -116,7 +119,7 @@ def remove(tx: Tx, keys: Iterable[str]) -> int:
         some = ordered[start : start + _BATCH]
         places = ", ".join("?" for _ in some)
         removed += tx.run(f"DELETE FROM cache_entry WHERE entry_key IN ({places})", some)
-        for table in ("cache_body", "cache_tag"):
+        for table in ("cache_body", "cache_tag", "cache_near"):
             tx.run(f"DELETE FROM {table} WHERE entry_key IN ({places})", some)
     return removed
 

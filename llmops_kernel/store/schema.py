@@ -7,7 +7,7 @@ primary key) are the only words in which the two dialects differ.
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _SPAN_COLUMNS = (
     "trace_id, span_id, parent_id, lease_id, name, kind, started, ended, status, run_id, "
@@ -120,6 +120,31 @@ _CACHE = (
         times {INT} NOT NULL,
         saved_nano {INT} NOT NULL)""",
 )
+# Where near-verbatim repeats are looked for: `place` is everything of a request but its question,
+# `sign` a form of the question; both are keyed digests. `cache_twin` is what was served by it, with
+# both texts, for people to judge (`verdict` 1: the answer was right, 0: it was wrong).
+_NEAR = (
+    """CREATE TABLE IF NOT EXISTS cache_near (
+        place TEXT NOT NULL,
+        sign TEXT NOT NULL,
+        entry_key TEXT NOT NULL,
+        created {INT} NOT NULL,
+        PRIMARY KEY (place, sign, entry_key)){KEYED}""",
+    "CREATE INDEX IF NOT EXISTS cache_near_entry ON cache_near (entry_key)",
+    """CREATE TABLE IF NOT EXISTS cache_twin (
+        twin_id {ID},
+        at {INT} NOT NULL,
+        call_id TEXT NOT NULL,
+        entry_key TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        model TEXT NOT NULL,
+        notebook TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        stored TEXT NOT NULL,
+        asked TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        verdict {INT})""",
+)
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -205,6 +230,7 @@ TABLES = (
     *_SPAN_INDEXES,
     *_RAG,
     *_CACHE,
+    *_NEAR,
 )
 
 # Statements that lift a store from version N to N + 1, at index N - 1.
@@ -218,4 +244,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *_RAG,
     ),
     _CACHE,
+    _NEAR,
 )

@@ -22,7 +22,8 @@ class Span:
         ended: End (UTC); None while it runs or when its process died.
         status: ``interrupted`` for a span whose process died before its end.
         attributes: JSON-like facts: ``model``, ``input_tokens``, ``output_tokens``, ``usd_nano``,
-            ``book``, ``cached``, ``estimated``, ``error``, ``latency_s`` (virtual), ...
+            ``book``, ``cached``, ``tier`` (of the cache), ``estimated``, ``error``, ``latency_s``
+            (virtual), ...
         input: What went in (text or JSON), "" when content is not captured.
         output: What came out.
     """

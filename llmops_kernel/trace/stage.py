@@ -85,6 +85,8 @@ def _figures(outcome: Outcome) -> dict[str, Any]:
     }
     if reply.latency_s is not None:
         figures["latency_s"] = round(reply.latency_s, 4)
+    if reply.tier:
+        figures["tier"] = reply.tier
     if outcome.error is not None:
         figures.update(_why(outcome.error))
     return figures

@@ -129,7 +129,14 @@ class Tracer:
             return ""
         if len(text) > _MAX_TEXT:
             text = f"{text[:_MAX_TEXT]}… ({len(text) - _MAX_TEXT} more characters)"
-        return self._redact(text)
+        return self._redact(_storable(text))
+
+
+def _storable(text: str) -> str:
+    """Return a text without halves of surrogate pairs and NUL, which stores refuse."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 # Ids need to differ, not to be unguessable: a generator of our own, seeded by the system, spares a

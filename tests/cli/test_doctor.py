@@ -43,7 +43,7 @@ def test_a_sound_installation_has_no_failure(
     assert main(["doctor", "--json"]) == 0
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
     assert set(checks) == {
-        "settings", "store", "store permissions", "balances", "clock", "endpoint", "keys",
+        "settings", "store", "store permissions", "balances", "clock", "cache", "endpoint", "keys",
         "prices", "kernel", "extras", "startup files", "packages",
     }  # fmt: skip
     assert "fail" not in {check["state"] for check in checks.values()}

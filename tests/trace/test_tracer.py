@@ -71,6 +71,14 @@ def test_long_texts_are_cut_with_a_note(tracer: Tracer) -> None:
     assert tree.span.input.endswith("… (30000 more characters)")
 
 
+def test_what_no_store_takes_is_replaced(tracer: Tracer) -> None:
+    span = tracer.start("s", "llm", trace_id="t", input="half a pair \ud83d, caf\xe9")
+    tracer.end(span, output="a\0b")
+    tree = tracer.trace("t")
+    assert tree is not None
+    assert (tree.span.input, tree.span.output) == ("half a pair ?, caf\xe9", "a\ufffdb")
+
+
 def test_without_capture_no_content_is_kept(store: Store) -> None:
     tracer = Tracer(store, Lease.mine(), capture=False)
     span = tracer.start("s", "llm", trace_id="t", input="private")

@@ -1,0 +1,199 @@
+"""``%judge`` and ``%%judge``: answers measured, with intervals, at a price that is told first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import (
+    cell_magic,
+    line_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
+
+from llmops_kernel.errors import UsageProblem
+from llmops_kernel.magics._base import SessionMagics, parse
+from llmops_kernel.magics._flags import (
+    OUT,
+    QUIET,
+    Magic,
+    argument,
+    dollars,
+    parsed,
+    subcommand,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmops_kernel.magics.judge_results import Comparison, Judgement
+
+_METRICS = argument(
+    "metrics",
+    nargs="*",
+    metavar="METRIC",
+    help="such as faithfulness[deepeval], correctness, recall@5 (triad; for the offline judge its "
+    "own three)",
+)
+_JUDGE = argument(
+    "--judge",
+    default="offline",
+    metavar="NAME",
+    help="offline (heuristics, the default), a model or alias, or several with commas: a jury",
+)
+_BUDGET = argument("--budget", type=dollars, metavar="USD", help="cap for this run")
+_CONCURRENCY = argument(
+    "--concurrency", type=int, default=16, metavar="N", help="calls at a time (16)"
+)
+_JOURNAL = argument(
+    "--journal", metavar="FILE", help="resume from this file: nothing in it is paid for again"
+)
+_BASELINE = argument(
+    "--baseline", metavar="NAME_OR_FILE", help="a result of %%judge, or a file of scores"
+)
+_GATE = argument("--gate", metavar="FILE", help="decide by this configuration (gate.toml)")
+
+
+def _typed_as_judge(method: Magic) -> Magic:
+    """Name both methods in help and errors as people type them."""
+    method.argcmd_name = "judge"  # type: ignore[attr-defined]
+    return method
+
+
+@magics_class
+class JudgeMagics(SessionMagics):
+    """``%judge`` and ``%%judge``."""
+
+    @no_var_expand
+    @needs_local_scope
+    @line_magic("judge")  # type: ignore[arg-type]  # IPython's hints forget this form
+    @parsed
+    @subcommand(
+        "report",
+        argument("result", nargs="?", metavar="NAME", help="a result of %%judge; the last one"),
+        argument("--html", metavar="FILE", help="write it as one HTML page"),
+        argument("--junit", metavar="FILE", help="write it as JUnit XML"),
+        argument("--scores", metavar="FILE", help="write the scores: a baseline for later runs"),
+        OUT,
+        QUIET,
+        help="show a result again, or write it to files (the default)",
+    )
+    @subcommand(
+        "last",
+        _METRICS,
+        _JUDGE,
+        _BUDGET,
+        OUT,
+        QUIET,
+        help="measure the last answer of %%rag",
+    )
+    @subcommand(
+        "compare",
+        argument("current", metavar="CURRENT", help="a result of %%judge, or a file of scores"),
+        argument("baseline", metavar="BASELINE", help="what it is compared with"),
+        OUT,
+        QUIET,
+        help="tell what changed between two runs",
+    )
+    @_typed_as_judge
+    def judge_line(
+        self, line: str, local_ns: Mapping[str, Any] | None = None
+    ) -> Judgement | Comparison | None:
+        """Show, write and compare what a judge found, or measure the last answer.
+
+        %%judge measures a data set; %%judge --help shows what it takes.
+
+        Examples: ``%judge last``, ``%judge compare now before``, ``%judge report --html p.html``.
+        """
+        args = parse(JudgeMagics.judge_line, line)
+        if args is None:
+            return None
+        from llmops_kernel.magics import _judging
+
+        names = {**self.names, **(local_ns or {})}
+        result: Judgement | Comparison
+        match args.verb:
+            case "last":
+                args.baseline = args.gate = args.journal = None
+                args.concurrency = _CONCURRENCY.kwds["default"]
+                session = self._source.get()
+                result = self._keep(
+                    _judging.judged(session, args, _judging.last_answer(session), "", names)
+                )
+            case "compare":
+                result = _judging.compared(args.current, args.baseline, names)
+            case _:
+                result = self._reported(args, names)
+        return self.finish(args, result)
+
+    @no_var_expand
+    @needs_local_scope
+    @cell_magic("judge")  # type: ignore[arg-type]
+    @parsed
+    @_METRICS
+    @argument(
+        "--data", metavar="NAME_OR_FILE", help="samples, rows or a table; or a JSONL file of them"
+    )
+    @_JUDGE
+    @_BASELINE
+    @_GATE
+    @_BUDGET
+    @_JOURNAL
+    @_CONCURRENCY
+    @OUT
+    @QUIET
+    @_typed_as_judge
+    def judge_cell(
+        self, line: str, cell: str, local_ns: Mapping[str, Any] | None = None
+    ) -> Judgement | None:
+        """Measure answers; what it will take is told before anything is spent.
+
+        Each line below is a criterion of its own, ``label: what a good answer is``; a line
+        ``metrics: ...`` names more metrics.
+
+        Example: ``%%judge faithfulness --data answers --judge gpt-4o-mini --budget 0.50 -o now``.
+        """
+        try:
+            args = parse(JudgeMagics.judge_cell, line, sigil="%%")
+        except UsageProblem as problem:
+            problem.hint = problem.hint.replace("%judge --help", "%%judge --help")
+            raise
+        if args is None:
+            return None
+        if not args.data:
+            raise UsageProblem(
+                "%%judge needs --data", hint="--data NAME_OR_FILE; %judge last takes an answer"
+            )
+        from llmops_kernel.magics import _judging
+
+        names = {**self.names, **(local_ns or {})}
+        dataset = _judging.dataset_named(args.data, names)
+        return self.finish(
+            args, self._keep(_judging.judged(self._source.get(), args, dataset, cell, names))
+        )
+
+    def _keep(self, result: Judgement) -> Judgement:
+        self._last = result
+        return result
+
+    def _reported(self, args: Any, names: Mapping[str, Any]) -> Judgement:
+        from llmops_kernel.judge.gating import write_report
+        from llmops_kernel.magics._judging import judgement_named
+
+        if args.result:
+            result = judgement_named(args.result, names)
+        else:
+            last: Judgement | None = getattr(self, "_last", None)
+            if last is None:
+                raise UsageProblem(
+                    "Nothing was judged yet", hint="%%judge METRIC --data NAME_OR_FILE"
+                )
+            result = last
+        if args.html:
+            write_report(args.html, result.html())
+        if args.junit:
+            write_report(args.junit, result.junit())
+        if args.scores:
+            result.save(args.scores)
+        return result
