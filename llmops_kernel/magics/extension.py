@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmops_kernel.configured import configured
+from llmops_kernel.errors import UsageProblem
 from llmops_kernel.magics import syntax
 from llmops_kernel.magics._session import SessionSource, note_notebook
 from llmops_kernel.magics.ask import AskMagics
@@ -19,6 +20,8 @@ from llmops_kernel.magics.rag import RagMagics
 from llmops_kernel.magics.trace import TraceMagics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.core.magic import Magics
 
@@ -50,6 +53,13 @@ class Extension:
             for kind, table in each.magics.items()
             for name, method in table.items()
         }
+        # IPython would answer `%%budget` with a printed line, and a run would go on.
+        self._lines = {
+            name: _no_cell_form(name)
+            for each in self._magics
+            for name in each.magics["line"]
+            if "%%" + name not in methods
+        }
         self._completion = Completion(shell, methods, self.source)
         self._hooks = CellHooks(shell, self.source)
 
@@ -57,6 +67,8 @@ class Extension:
         """Add everything."""
         note_notebook()
         self._shell.register_magics(*self._magics)
+        for name, refuse in self._lines.items():
+            self._shell.magics_manager.register_function(refuse, "cell", name)
         self._shell.configurables.append(self._config)  # type: ignore[arg-type]  # %config's list
         syntax.register(self._shell)
         self._completion.register()
@@ -69,12 +81,12 @@ class Extension:
         syntax.unregister(self._shell)
         self._config.show_errors("short")
         configured.clear()
-        for each in self._magics:
-            for kind, table in each.magics.items():
-                theirs = self._shell.magics_manager.magics[kind]
-                for name, method in table.items():
-                    if theirs.get(name) == method:
-                        del theirs[name]
+        tables = [item for each in self._magics for item in each.magics.items()]
+        for kind, table in [*tables, ("cell", self._lines)]:
+            theirs = self._shell.magics_manager.magics[kind]
+            for name, method in table.items():
+                if theirs.get(name) == method:
+                    del theirs[name]
         ours = [self._config, *self._magics]
         self._shell.configurables[:] = [
             each for each in self._shell.configurables if not any(each is own for own in ours)
@@ -82,3 +94,13 @@ class Extension:
 
     def _adopt(self, session: Session) -> None:
         self._config.show_errors(session.settings.tracebacks)
+
+
+def _no_cell_form(name: str) -> Callable[[str, str], None]:
+    def refuse(line: str, cell: str) -> None:  # noqa: ARG001 - as IPython calls it
+        raise UsageProblem(
+            f"%{name} has no cell form",
+            hint=f"Write %{name} {line}".rstrip() + " on a line of its own",
+        )
+
+    return refuse

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import llmops_kernel
-from llmops_kernel.errors import LLMOpsError
+from llmops_kernel.errors import LLMOpsError, UsageProblem
 
 HEAVY = [
     "aiohttp", "genai_prices", "jsonschema", "llmops_kernel.session", "llmops_kernel.settings",
@@ -108,3 +108,10 @@ def test_unloading_leaves_a_magic_that_replaced_ours(shell):
 def test_reloading_works(shell, run):
     assert run("%reload_ext llmops_kernel").success
     assert run("%llmops version").success
+
+
+@pytest.mark.parametrize("name", ["budget", "trace", "llmops", "cache"])
+def test_a_line_magic_as_a_cell_fails_the_cell(run, name):
+    done = run(f"%%{name} set 1\nbody")
+    assert isinstance(done.error_in_exec, UsageProblem)
+    assert f"%{name} has no cell form" in str(done.error_in_exec)
