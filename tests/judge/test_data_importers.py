@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import sys
 
 import pytest
 
@@ -171,9 +171,6 @@ ROWS = [
 ]
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("datasets") is None, reason="datasets is not installed"
-)
 def test_hugging_face_and_back():
     import datasets
 
@@ -185,8 +182,8 @@ def test_hugging_face_and_back():
     assert (old.user_input, old.split) == ("Q?", "test")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("datasets") is not None, reason="it is installed")
-def test_hugging_face_is_asked_for_by_name():
+def test_hugging_face_is_asked_for_by_name(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)  # as if it were not installed
     for call in (lambda: to_datasets(ROWS), lambda: from_datasets([])):
         with pytest.raises(MissingExtra, match="datasets"):
             call()
