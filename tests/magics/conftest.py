@@ -1,3 +1,4 @@
+import atexit
 import sys
 
 import pytest
@@ -29,6 +30,8 @@ def bare_shell(workplace):
     made = InteractiveShell(config=config, colors="nocolor")
     yield made
     made.restore_sys_module_state()
+    # At exit each shell would collect garbage, over all that hundreds of tests have left.
+    atexit.unregister(made.atexit_operations)
 
 
 @pytest.fixture
