@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import uuid
 import warnings
@@ -14,6 +15,11 @@ import pytest
 
 from llmops_kernel.configured import configured
 from llmops_kernel.store import Store, open_store
+
+# Started in the background by a shell, the tests and their processes would inherit an ignored
+# SIGINT, and what they interrupt would go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The public data to measure with, where it is present; see CONTRIBUTING.md.
 DATA = Path(os.environ.get("LLMOPS_DATA", Path(__file__).parents[2] / "shared" / "data"))
