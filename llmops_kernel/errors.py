@@ -10,6 +10,8 @@ stack, papermill and nbval fail the cell, and the HTTP endpoint answers in OpenA
     ├── UnknownModel           no provider, alias or route has the name   404
     ├── UnknownPrice           a model whose cost cannot be bounded       400
     ├── MissingExtra           an optional package is not installed       501
+    ├── MissingEnvironment     a side environment was not made yet        501
+    ├── EnvironmentFailed      a side environment could not be made       500
     ├── CallRefused            the call was stopped before it spent       402
     │   ├── BudgetExceeded     a cap would be passed
     │   ├── LoopDetected       the loop breaker fired
@@ -154,6 +156,36 @@ class MissingExtra(LLMOpsError):
             hint=f'pip install "llmops-kernel[{extra}]"',
         )
         self.extra = extra
+
+
+class MissingEnvironment(LLMOpsError):
+    """A side environment is needed that was not made yet."""
+
+    status = 501
+    code = "missing_environment"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"This needs the environment {name!r}, which was not made yet",
+            hint=f"llmops env create {name}",
+        )
+        self.name = name
+
+
+class EnvironmentFailed(LLMOpsError):
+    """A side environment could not be made."""
+
+    status = 500
+    code = "environment_failed"
+
+    def __init__(self, name: str, detail: str = "") -> None:
+        super().__init__(
+            f"The environment {name!r} could not be made",
+            detail=detail,
+            hint="Free some disk or repair the connection, then make it again: "
+            f"llmops env create {name}",
+        )
+        self.name = name
 
 
 class CallRefused(LLMOpsError):

@@ -32,7 +32,15 @@ _PREFIX = "LLMOPS_"
 # Variables with the prefix that are read elsewhere and are no settings.
 # JSON list of texts that the record must not show: a run's secret parameters, for its kernel.
 HIDDEN = "LLMOPS_HIDDEN"
-_NOT_SETTINGS = {"LLMOPS_CONFIG", "LLMOPS_DATA", "LLMOPS_HOME", "LLMOPS_CLOCK", HIDDEN}
+_NOT_SETTINGS = {
+    "LLMOPS_CLOCK",
+    "LLMOPS_CONFIG",
+    "LLMOPS_DATA",
+    "LLMOPS_ENVS",
+    "LLMOPS_HOME",
+    "LLMOPS_LLAMA_SERVER",
+    HIDDEN,
+}
 
 
 class _Frozen(BaseModel):

@@ -24,13 +24,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The public data to measure with, where it is present; see CONTRIBUTING.md.
 DATA = Path(os.environ.get("LLMOPS_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
+# What the machine has: public data, side environments, a built engine, and which of them must be
+# there for the run to count.
+_MACHINE = {
+    "LLMOPS_DATA",
+    "LLMOPS_ENVS",
+    "LLMOPS_LLAMA_SERVER",
+    "LLMOPS_REQUIRE_LLAMA",
+    "LLMOPS_REQUIRE_TRL",
+}
+
 
 @pytest.fixture(autouse=True)
 def _private_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the developer's settings, keys or record, or another test's choices."""
     configured.clear()
     for name in list(os.environ):
-        if name.startswith("LLMOPS_") and name != "LLMOPS_DATA":
+        if name.startswith("LLMOPS_") and name not in _MACHINE:
             monkeypatch.delenv(name)
         if name.endswith("_API_KEY") or name in {"OPENAI_BASE_URL", "OPENAI_API_BASE"}:
             monkeypatch.delenv(name)
