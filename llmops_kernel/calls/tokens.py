@@ -104,15 +104,15 @@ def bound_tokens(request: Request, model: str) -> int:
             built-in estimate, by which those models' usage is counted.
     """
     content = _read(request, model)
-    estimate = sum(count_tokens(text) for text in content.texts)
     overhead = content.overhead(_AT_MOST) + (_TOOL_PROMPT if content.tools else 0)
     if model.startswith(("sim/", "offline/")):
-        return estimate + content.other + overhead
+        return sum(map(count_tokens, content.texts)) + content.other + overhead
     tokenizer = None
     if sum(map(len, content.texts)) <= _EXACT_CHARS:
         tokenizer = tokenizer_of(model)
     if tokenizer is not None:
         # A model under a known name may be simulated, and then counts by the estimate.
+        estimate = sum(map(count_tokens, content.texts))
         written = max(estimate, sum(len(tokenizer.encode_ordinary(t)) for t in content.texts))
     else:
         written = sum(len(text.encode("utf-8", "surrogatepass")) for text in content.texts)
