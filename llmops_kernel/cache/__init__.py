@@ -8,7 +8,17 @@ on a Redis server (`redis_server`), sealed, so that an edited one is never serve
 
 from llmops_kernel.cache.exact import ExactCache
 from llmops_kernel.cache.options import CacheOptions, caching
+from llmops_kernel.cache.semantic.background import Door
+from llmops_kernel.cache.semantic.embedding import LateEmbedder
 from llmops_kernel.cache.stage import CacheStage
 from llmops_kernel.cache.stats import CacheStats
 
-__all__ = ["CacheOptions", "CacheStage", "CacheStats", "ExactCache", "caching"]
+__all__ = [
+    "CacheOptions",
+    "CacheStage",
+    "CacheStats",
+    "Door",
+    "ExactCache",
+    "LateEmbedder",
+    "caching",
+]

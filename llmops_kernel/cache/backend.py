@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from llmops_kernel.store.cache_rows import EntryRow, FlightRow
+    from llmops_kernel.store.cache_rows import EntryRow, EventRow, FlightRow
     from llmops_kernel.store.near_rows import NearRow
 
 _T = TypeVar("_T")
@@ -64,6 +64,20 @@ class Backend(Protocol):
 
         ``near`` says where questions near its own find it.
         """
+        ...
+
+    def put_soon(
+        self, row: EntryRow, at: int, claim_id: str, near: NearRow | None, evicted: EventRow
+    ) -> bool:
+        """Do what `put` does with the next transaction of this process; never fails it.
+
+        ``evicted`` is written down, with their number, if others had to go. False, and nothing
+        was done, where there is no such thing as the next transaction.
+        """
+        ...
+
+    def release_soon(self, key: str, claim_id: str) -> bool:
+        """Give a claim back with the next transaction of this process; False as for `put_soon`."""
         ...
 
     def find(self, key: str, at: int) -> EntryRow | None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from llmops_kernel.cache.near import compare
-from llmops_kernel.store import near_rows
+from llmops_kernel.cache.near import CANDIDATES, NEAR, compare, first_twin
+from llmops_kernel.cache.semantic.watch import BROKEN
+from llmops_kernel.store import hit_rows, margin_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from llmops_kernel.cache.entry import Entry
+    from llmops_kernel.cache.exact import ExactCache
+    from llmops_kernel.cache.lookup import Lookup
     from llmops_kernel.cache.near import Question
     from llmops_kernel.cache.semantic.evidence import Evidence
+    from llmops_kernel.calls import CallContext, Request
+    from llmops_kernel.calls.catalog import Target
     from llmops_kernel.store import Store
     from llmops_kernel.store.cache_rows import EntryRow
 
 _WORD = re.compile(r"\w+")
+# Recorded questions among which the one most like a refused one is looked for.
+_EXPLAINED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +33,24 @@ class Explanation:
     """What the cache would do with a request.
 
     Attributes:
-        tier: ``exact`` or ``near_verbatim``; "" when a model would be called.
+        tier: ``exact``, ``near_verbatim`` or ``margin``; "" when a model would be called.
         reason: Why, in words.
         question: The recorded question that was served, or that came nearest; "" for none.
         created: When its answer was given, in microseconds since the epoch; 0 for none.
+        figures: What the margin tier compared: ``score``, ``lead``, ``vote``, ``cosine``, and the
+            ``threshold`` it serves from.
     """
 
     tier: str
     reason: str
     question: str = ""
     created: int = 0
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One near-verbatim hit.
+    """One hit on another text.
 
     Attributes:
         number: Its number, to judge it by.
@@ -48,6 +58,8 @@ class Hit:
         stored: The question that the answer was given to.
         asked: The question it was served for.
         right: Whether somebody judged it right; None if nobody has judged it.
+        drawn: Whether it was drawn for an audit.
+        judged_by: ``person``, ``offline`` or a model's name; "" if nobody has judged it.
     """
 
     number: int
@@ -57,21 +69,100 @@ class Hit:
     asked: str
     reason: str
     right: bool | None = None
+    tier: str = NEAR
+    drawn: bool = False
+    judged_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TierAudit:
+    """What was judged of one tier's hits since it was last restarted.
+
+    Attributes:
+        evidence: The judged ones, and how many of those were wrong.
+        waiting: How many were drawn and are not judged yet.
+        off: In how many partitions it has switched itself off.
+    """
+
+    tier: str
+    hits: int
+    evidence: Evidence
+    waiting: int
+    off: int
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Near-verbatim hits, newest first, and what people said of them.
+    """Hits on other texts, those that wait for a verdict first, then the newest.
 
     Attributes:
         hits: Those to look at.
-        total: How many there are in all.
-        evidence: The judged ones of all, and how many of those were wrong.
+        tiers: All hits, by tier.
+        target: The bound on errors per hit.
     """
 
     hits: tuple[Hit, ...]
-    total: int
-    evidence: Evidence
+    tiers: tuple[TierAudit, ...]
+    target: float
+
+    @property
+    def total(self) -> int:
+        """How many hits there are."""
+        return sum(each.hits for each in self.tiers)
+
+    @property
+    def evidence(self) -> Evidence:
+        """The judged hits of all tiers, and how many of them were wrong."""
+        from llmops_kernel.cache.semantic.evidence import Evidence
+
+        return sum((each.evidence for each in self.tiers), Evidence())
+
+
+def explanation(
+    cache: ExactCache, request: Request, target: Target, context: CallContext
+) -> Explanation:
+    """Return what a cache would do with a request now, and why; nothing is used or counted.
+
+    Raises:
+        StoreError: The place of the answers cannot be used.
+    """
+    lookup, shelf = cache.lookup(request, target, context.with_(target=target)), cache.shelf
+    if isinstance(lookup, str):
+        return Explanation("", lookup)
+    row = shelf.direct(shelf.backend.find, lookup.key, shelf.now())
+    if row is not None and shelf.opened(row, lookup.tenant, lookup.key):
+        return Explanation("exact", "the same request was answered", created=row.created)
+    asking = lookup.asking if isinstance(lookup.asking, str) else lookup.asking.question
+    if isinstance(asking, str):
+        return Explanation("", f"only the same request would do: {asking}")
+    refused = _near(cache, lookup, asking)
+    if refused.tier or not lookup.margin:
+        return refused
+    verdict = cache.margin.explain(asking, lookup.tenant)
+    figures = {} if verdict.standing is None else verdict.standing.figures
+    if verdict.threshold is not None:
+        figures["threshold"] = verdict.threshold
+    if verdict.twin is not None:
+        twin = verdict.twin
+        return Explanation(twin.tier, twin.reason, twin.stored, twin.row.created, figures)
+    reason = f"{refused.reason}; the margin tier: {verdict.reason}"
+    return replace(refused, reason=reason, figures=figures)
+
+
+def _near(cache: ExactCache, lookup: Lookup, question: Question) -> Explanation:
+    """Return what the near-verbatim tier says of a question."""
+    shelf = cache.shelf
+    if not lookup.near:
+        return Explanation("", "the near-verbatim tier is off")
+    if cache.watch.is_off(lookup.tenant, NEAR):
+        return Explanation("", "the near-verbatim tier has switched itself off")
+    rows = shelf.direct(shelf.backend.twins, question.near, shelf.now(), CANDIDATES)
+    twin = first_twin(question, shelf.whole(rows, lookup.tenant))
+    if twin is not None:
+        return Explanation(twin.tier, twin.reason, twin.stored, twin.row.created)
+    place = question.near._replace(signs=())
+    others = shelf.direct(shelf.backend.twins, place, shelf.now(), _EXPLAINED)
+    return nearest_refused(question, shelf.whole(others, lookup.tenant))
 
 
 def nearest_refused(question: Question, found: Iterable[tuple[EntryRow, Entry]]) -> Explanation:
@@ -95,8 +186,8 @@ def nearest_refused(question: Question, found: Iterable[tuple[EntryRow, Entry]])
     return Explanation("", f"the nearest recorded question will not do: {reason}", text)
 
 
-def audit_of(store: Store, tenant: str, limit: int | None) -> Audit:
-    """Return the near-verbatim hits of a tenant."""
+def audit_of(store: Store, tenant: str, limit: int | None, target: float) -> Audit:
+    """Return the hits of a tenant on other texts."""
     from llmops_kernel.cache.semantic.evidence import Evidence
 
     store.flush()
@@ -109,11 +200,28 @@ def audit_of(store: Store, tenant: str, limit: int | None) -> Audit:
             row.asked,
             row.reason,
             None if row.verdict is None else bool(row.verdict),
+            row.tier,
+            bool(row.drawn),
+            row.judged_by,
         )
-        for number, row in near_rows.twins(store, tenant, limit)
+        for number, row in hit_rows.hits(store, tenant, limit)
     )
-    total, judged, wrong = near_rows.verdicts(store, tenant)
-    return Audit(hits, total, Evidence(judged, wrong))
+    counted = hit_rows.counts(store, tenant)
+    off = [row.tier for row in margin_rows.tiers(store, tenant) if row.state == BROKEN]
+    tiers = []
+    for name in sorted({NEAR, *off, *(each.tier for each in counted)}, reverse=True):
+        some = [each for each in counted if each.tier == name]
+        judged, wrong = sum(each.judged for each in some), sum(each.wrong for each in some)
+        tiers.append(
+            TierAudit(
+                name,
+                sum(each.hits for each in some),
+                Evidence(judged, wrong),
+                sum(each.waiting for each in some),
+                off.count(name),
+            )
+        )
+    return Audit(hits, tuple(tiers), target)
 
 
 def _words(text: str) -> set[str]:

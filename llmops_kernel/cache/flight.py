@@ -26,15 +26,15 @@ class Landing:
 
     Attributes:
         entry: The answer, if there is one to give again.
-        tier: ``exact`` if the leader found it in the cache, ``near_verbatim`` if it found that of
-            a near-verbatim question, ``flight`` if it was just made.
-        twin: What the leader found, if it was a near-verbatim question.
+        tier: ``exact`` if the leader found it in the cache, ``near_verbatim`` or ``margin`` if it
+            found that of another text, ``flight`` if it was just made.
+        twin: What the leader found, if it was another text's.
         alone: Without an answer: whether each goes on alone (the answer came, and is of a kind
             that is not given again) or asks again (it never came).
     """
 
     entry: Entry | None = None
-    tier: Literal["exact", "near_verbatim", "flight"] = "flight"
+    tier: Literal["exact", "near_verbatim", "margin", "flight"] = "flight"
     twin: Twin | None = None
     alone: bool = False
 

@@ -13,7 +13,7 @@ import logging
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from llmops_kernel.cache.entry import Asked
 from llmops_kernel.cache.key import place_of
@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
     from llmops_kernel.cache.entry import Entry
     from llmops_kernel.cache.seal import Seal
+    from llmops_kernel.cache.semantic.verbatim import Signature
     from llmops_kernel.calls import Request
     from llmops_kernel.calls.catalog import Target
     from llmops_kernel.store.cache_rows import EntryRow
 
+Tier: TypeAlias = Literal["near_verbatim", "margin"]
+NEAR: Tier = "near_verbatim"
+MARGIN: Tier = "margin"
 _log = logging.getLogger(__name__)
 # A question that brings the text to answer from is another one with every other text.
 _CARRIES = re.compile(
@@ -36,6 +40,8 @@ _CARRIES = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _MOST_LINES = 5
+CANDIDATES = 5
+"""Near questions that are compared for a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +50,21 @@ class Question:
 
     asked: Asked
     near: NearRow
+    signature: Signature
 
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """An answer that was given to the same question in other manners.
+    """An answer that was given to the same question in other manners or words.
 
     Attributes:
         entry: The answer.
         row: The row it lies in.
         stored: The question it was given to.
         asked: The question it is served for.
-        reason: Why they are the same, in words.
+        reason: Why it is served, in words.
+        tier: Which tier says so.
+        place: The tier's partition; "" where it has one state for a whole tenant.
     """
 
     entry: Entry
@@ -63,6 +72,8 @@ class Twin:
     stored: str
     asked: str
     reason: str
+    tier: Tier = NEAR
+    place: str = ""
 
 
 class Asking:
@@ -136,7 +147,7 @@ class Asking:
             self._seal.key(f"sign\x1f{place}\x1f{number}\x1f{key}")
             for number, key in enumerate(signed.keys)
         )
-        return Question(Asked(text, place), NearRow(place, signs))
+        return Question(Asked(text, place), NearRow(place, signs), signed)
 
 
 def question_in(message: Any) -> str | None:

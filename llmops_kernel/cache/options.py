@@ -24,6 +24,7 @@ class CacheOptions:
 
     mode: Literal["off", "exact"] | None = None
     near: bool | None = None
+    semantic: Literal["off", "margin"] | None = None
     simulated: bool | None = None
     sampled: bool | None = None
     ttl_s: float | None = None
@@ -44,6 +45,7 @@ def caching(
     mode: Literal["off", "exact"] | None = None,
     *,
     near: bool | None = None,
+    semantic: Literal["off", "margin"] | None = None,
     simulated: bool | None = None,
     sampled: bool | None = None,
     ttl_s: float | None = None,
@@ -57,6 +59,7 @@ def caching(
     Args:
         mode: ``exact`` or ``off``.
         near: Serve the answer to the same question in other manners too.
+        semantic: ``margin`` serves re-wordings too, where the evidence for that is there.
         simulated: Serve offline and simulated models from the cache too.
         sampled: Serve requests whose answer is drawn at random too.
         ttl_s: Seconds an answer may be served, at most what the settings allow.
@@ -67,6 +70,8 @@ def caching(
     """
     if mode not in (None, "off", "exact"):
         raise UsageProblem("The cache's mode is off or exact")
+    if semantic not in (None, "off", "margin"):
+        raise UsageProblem("The semantic tier is off or margin")
     if ttl_s is not None and not ttl_s > 0:
         raise UsageProblem("An answer must be served for more than 0 seconds")
     if isinstance(tags, str) or not all(isinstance(tag, str) and tag for tag in tags):
@@ -75,8 +80,8 @@ def caching(
     given = {
         name: value
         for name, value in (
-            ("mode", mode), ("near", near), ("simulated", simulated), ("sampled", sampled),
-            ("ttl_s", ttl_s),
+            ("mode", mode), ("near", near), ("semantic", semantic), ("simulated", simulated),
+            ("sampled", sampled), ("ttl_s", ttl_s),
         )
         if value is not None
     }  # fmt: skip

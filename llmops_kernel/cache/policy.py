@@ -52,15 +52,31 @@ def _is_deterministic(request: Request, target: Target) -> bool:
     return getattr(request, "temperature", None) == 0 or getattr(request, "seed", None) is not None
 
 
+def is_near(settings: CacheSettings, options: CacheOptions) -> bool:
+    """Tell whether the same question in other manners may answer a request."""
+    return settings.near if options.near is None else options.near
+
+
+def is_margin(settings: CacheSettings, options: CacheOptions) -> bool:
+    """Tell whether re-wordings may answer a request."""
+    return (options.semantic or settings.semantic) == "margin"
+
+
 def why_not_near(
-    request: Request, target: Target, settings: CacheSettings, options: CacheOptions
+    request: Request,
+    target: Target,
+    context: CallContext,
+    settings: CacheSettings,
+    options: CacheOptions,
 ) -> str:
-    """Return why only the very same request may answer this one ("" when a near one may too).
+    """Return why only the very same request may answer this one ("" when another one may too).
 
     What is said here is known before the question itself has been read.
     """
-    if not (settings.near if options.near is None else options.near):
+    if not is_near(settings, options) and not is_margin(settings, options):
         return "the near-verbatim tier is off"
+    if context.purpose == "judge":
+        return "a judge is asked anew about everything but the very same"
     if request.kind != "chat":
         return "it is no chat request"
     if not _is_deterministic(request, target):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -14,21 +16,26 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from llmops_kernel.store import Store, Tx
-    from llmops_kernel.store.cache_rows import EntryRow, FlightRow
+    from llmops_kernel.store.cache_rows import EntryRow, EventRow, FlightRow
     from llmops_kernel.store.near_rows import NearRow
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 _SECOND = 1_000_000
 # Other processes keep answers too: after so many of our own, all are measured again.
 _MEASURE_EVERY = 256
 _EVICT_AT_ONCE = 1_000
+# An answer that waited through so many transactions that failed is not tried again.
+_TRIES = 8
 
 
 class RecordBackend:
     """Answers in SQLite or PostgreSQL.
 
-    Every method is one transaction of its own. What is used is noted once a second per answer, and
-    the bounds hold within what the processes of a record keep between two measurements.
+    Every method is one transaction of its own, apart from those called ``soon``, which ride on the
+    next one where the record is this machine's own. What is used is noted once a second per
+    answer, and the bounds hold within what the processes of a record keep between two
+    measurements.
 
     Args:
         store: The record.
@@ -75,9 +82,31 @@ class RecordBackend:
     def put(self, row: EntryRow, at: int, claim_id: str = "", near: NearRow | None = None) -> int:
         """See `Backend.put`."""
         with self._transaction() as tx:
-            cache_rows.put(tx, row, at, near)
-            if claim_id:
-                cache_rows.release(tx, row.entry_key, claim_id)
+            return self._put(row, at, claim_id, near, tx)
+
+    def put_soon(
+        self, row: EntryRow, at: int, claim_id: str, near: NearRow | None, evicted: EventRow
+    ) -> bool:
+        """See `Backend.put_soon`."""
+        if self._store.shared:
+            # There writers run side by side, and lock what they change: an answer that rode on
+            # a reservation could make two of them wait for each other.
+            return False
+        put = partial(self._put, row, at, "", near)
+        self._store.defer_work(_Waiting(put, row.entry_key, claim_id, evicted))
+        return True
+
+    def release_soon(self, key: str, claim_id: str) -> bool:
+        """See `Backend.release_soon`."""
+        if self._store.shared:
+            return False
+        self._store.defer_work(lambda tx: cache_rows.release(tx, key, claim_id))
+        return True
+
+    def _put(self, row: EntryRow, at: int, claim_id: str, near: NearRow | None, tx: Tx) -> int:
+        cache_rows.put(tx, row, at, near)
+        if claim_id:
+            cache_rows.release(tx, row.entry_key, claim_id)
         with self._lock:
             self._entries += 1
             self._bytes += row.size
@@ -85,7 +114,7 @@ class RecordBackend:
             full = self._entries > self._limits.entries or self._bytes > self._limits.bytes
             if not full and self._unmeasured <= _MEASURE_EVERY:
                 return 0
-        return self._evict(at)
+        return self._evict(tx, at)
 
     def find(self, key: str, at: int) -> EntryRow | None:
         """See `Backend.find`."""
@@ -95,9 +124,12 @@ class RecordBackend:
 
     def twins(self, near: NearRow, at: int, limit: int) -> list[EntryRow]:
         """See `Backend.twins`."""
-        with self._transaction() as tx:
-            found = [cache_rows.get(tx, key, at) for key in near_rows.keys(tx, near, limit)]
-            return [each[0] for each in found if each]
+        store = self._store
+        try:
+            found = [cache_rows.get(store, key, at) for key in near_rows.keys(store, near, limit)]
+        except StoreError as error:
+            raise CacheDown(error.sentence()) from error
+        return [each[0] for each in found if each]
 
     def touch(self, key: str, at: int) -> None:
         """See `Backend.touch`."""
@@ -141,25 +173,23 @@ class RecordBackend:
             with self._transaction() as tx:
                 cache_rows.release_all(tx, self._lease_id)
 
-    def _evict(self, at: int) -> int:
+    def _evict(self, tx: Tx, at: int) -> int:
         """Remove what has expired, then what was not used for longest."""
-        removed = 0
-        with self._transaction() as tx:
-            removed += cache_rows.remove(tx, cache_rows.expired(tx, at))
-            entries, size = cache_rows.measure(tx)
-            if entries > self._limits.entries or size > self._limits.bytes:
-                # A little more than needed, so that the next answer does not measure again.
-                most = Limits(_nearly(self._limits.entries), _nearly(self._limits.bytes))
-                while entries > most.entries or size > most.bytes:
-                    victims = []
-                    for key, each in cache_rows.by_use(tx, _EVICT_AT_ONCE):
-                        if entries <= most.entries and size <= most.bytes:
-                            break
-                        victims.append(key)
-                        entries, size = entries - 1, size - each
-                    if not victims:
+        removed = cache_rows.remove(tx, cache_rows.expired(tx, at))
+        entries, size = cache_rows.measure(tx)
+        if entries > self._limits.entries or size > self._limits.bytes:
+            # A little more than needed, so that the next answer does not measure again.
+            most = Limits(_nearly(self._limits.entries), _nearly(self._limits.bytes))
+            while entries > most.entries or size > most.bytes:
+                victims = []
+                for key, each in cache_rows.by_use(tx, _EVICT_AT_ONCE):
+                    if entries <= most.entries and size <= most.bytes:
                         break
-                    removed += cache_rows.remove(tx, victims)
+                    victims.append(key)
+                    entries, size = entries - 1, size - each
+                if not victims:
+                    break
+                removed += cache_rows.remove(tx, victims)
         with self._lock:
             self._entries, self._bytes, self._unmeasured = entries, size, 0
         return removed
@@ -175,3 +205,41 @@ class RecordBackend:
 
 def _nearly(limit: int) -> int:
     return limit - limit // 20
+
+
+class _Waiting:
+    """An answer that waits for the next transaction, and is never a reason for it to fail.
+
+    Args:
+        put: Keeps the answer; returns how many others had to go.
+        key: Its key.
+        claim_id: The claim to give back, whatever becomes of the answer.
+        evicted: What to write down if others had to go.
+    """
+
+    def __init__(
+        self, put: Callable[[Tx], int], key: str, claim_id: str, evicted: EventRow
+    ) -> None:
+        self._put = put
+        self._key = key
+        self._claim_id = claim_id
+        self._evicted = evicted
+        self._left = _TRIES
+
+    def __call__(self, tx: Tx) -> None:
+        if self._claim_id:
+            cache_rows.release(tx, self._key, self._claim_id)
+        self._left -= 1
+        if self._left < 0:  # a full disk, perhaps, where smaller writes still fit
+            return
+        tx.run("SAVEPOINT cache_put")
+        try:
+            evicted = self._put(tx)
+            if evicted:
+                event = self._evicted._replace(times=evicted)
+                tx.run(cache_rows.APPEND, event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the call has its answer
+            self._left = 0
+            _log.warning("An answer was not kept: %s", error)
+            tx.run("ROLLBACK TO cache_put")
+        tx.run("RELEASE cache_put")

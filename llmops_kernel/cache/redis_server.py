@@ -23,7 +23,7 @@ from llmops_kernel.store.cache_rows import EntryRow
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from llmops_kernel.store.cache_rows import FlightRow
+    from llmops_kernel.store.cache_rows import EventRow, FlightRow
     from llmops_kernel.store.near_rows import NearRow
 
 _T = TypeVar("_T")
@@ -198,6 +198,18 @@ class RedisBackend:
         evicted = int(self._run("put", [*_BOOKS], values))
         self.release(row.entry_key, claim_id)
         return evicted
+
+    def put_soon(
+        self, row: EntryRow, at: int, claim_id: str, near: NearRow | None, evicted: EventRow
+    ) -> bool:
+        """See `Backend.put_soon`: every change is one of its own here."""
+        del row, at, claim_id, near, evicted
+        return False
+
+    def release_soon(self, key: str, claim_id: str) -> bool:
+        """See `Backend.release_soon`."""
+        del key, claim_id
+        return False
 
     def find(self, key: str, at: int) -> EntryRow | None:  # noqa: ARG002 - Redis lets it expire
         """See `Backend.find`."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from llmops_kernel.budget import Ledger
     from llmops_kernel.cache.exact import Claim, ExactCache, Lookup
     from llmops_kernel.cache.flight import Flight
+    from llmops_kernel.cache.semantic.margin_path import Seen
     from llmops_kernel.calls import CallContext, Handler, Outcome, Reply, ReplyStream, Request
     from llmops_kernel.calls.catalog import Target
 
@@ -87,7 +88,7 @@ class CacheStage:
             if landing.entry is not None:
                 return await self.serve(request, lookup, landing)
             if landing.alone:
-                self.cache.note("miss", lookup)
+                self.cache.notes.write(self.cache.notes.row("miss", lookup))
                 return await self.following(request, context)
 
     def lookup(self, request: Request, context: CallContext) -> Lookup | str:
@@ -107,14 +108,23 @@ class CacheStage:
         assert landing.entry is not None
         await self._ledger.store.arun(self._refuse_if_stopped, lookup)
         reply = await landing.entry.serve(stream=request.stream, tier=landing.tier)
-        self.cache.note("hit", lookup, tier=landing.tier, entry=landing.entry)
+        notes = self.cache.notes
+        notes.write(notes.row("hit", lookup, tier=landing.tier, entry=landing.entry))
         if landing.twin is not None:
-            self.cache.note_twin(lookup, landing.twin)
+            drawn = self.cache.watch.draws(lookup.context.call_id)
+            notes.twin(lookup, landing.twin, drawn=drawn)
+            if drawn:
+                self.cache.watch.audit_soon(request, lookup.context, landing.twin)
         return reply
 
     def _refuse_if_stopped(self, lookup: Lookup) -> None:
         with self._ledger.store.transaction() as tx:
             stop_for(ledger_rows.controls(tx), scopes_of(lookup.context))
+
+    def give_back(self, claim: Claim) -> None:
+        """Let others take a request on, soon."""
+        if not self.cache.release_soon(claim):
+            self.later(self.cache.release(claim))
 
     def later(self, work: Coroutine[object, object, None]) -> None:
         """Do something that nobody waits for, on a path that may be on its way out."""
@@ -140,14 +150,16 @@ class _Lead:
         self._lookup = lookup
         self._flight = flight
         self._claim: Claim | None = None
+        self._seen: Seen | None = None
         self._recorder = Recorder(stage.cache.settings.max_entry_bytes) if request.stream else None
 
     async def fly(self, give_up: float) -> Reply | ReplyStream:
         """Serve from cache, or call and keep the answer; tell those who wait either way."""
+        notes = self._stage.cache.notes
         try:
             landing = await self._ask(give_up)
             if landing is None:
-                self._stage.cache.note("miss", self._lookup)
+                notes.write(notes.row("miss", self._lookup))
                 reply = await self._stage.following(self._request, self._context)
         except BaseException:
             self._land(Landing())
@@ -161,8 +173,8 @@ class _Lead:
     async def _ask(self, give_up: float) -> Landing | None:
         """Return the answer, waiting for another process's; None if it is ours to make.
 
-        What a near-verbatim question was answered is served and not kept under this one: no chain
-        of small differences can lead from one question to another.
+        What another text was answered is served and not kept under this one: no chain of small
+        differences can lead from one question to another.
         """
         pause, waited = _FIRST_S, False
         while True:
@@ -173,7 +185,9 @@ class _Lead:
                 self._claim = found
                 # The claim stands meanwhile: who asks the same elsewhere asks once more after it.
                 twin = await self._stage.cache.twin(self._lookup)
-                return Landing(twin.entry, "near_verbatim", twin) if twin else None
+                if twin is None:
+                    twin, self._seen = await self._stage.cache.reworded(self._lookup)
+                return Landing(twin.entry, twin.tier, twin) if twin else None
             left = give_up - time.monotonic()
             if left <= 0:
                 return None
@@ -193,7 +207,7 @@ class _Lead:
     async def _give_back(self, asking: asyncio.Future[Entry | Claim | None]) -> None:
         found = await asking
         if found is not None and not isinstance(found, Entry):
-            await self._stage.cache.release(found)
+            self._stage.give_back(found)
 
     async def _ended(self, outcome: Outcome) -> None:
         """Keep the answer, if it is whole, and tell those who wait."""
@@ -204,6 +218,7 @@ class _Lead:
                 landing = Landing(entry)
                 if await self._stage.cache.put(self._lookup, entry, self._claim):
                     self._claim = None
+                    self._stage.cache.learn(self._lookup, entry, self._seen)
         finally:
             self._land(landing)
 
@@ -223,6 +238,6 @@ class _Lead:
 
     def _land(self, landing: Landing) -> None:
         if self._claim is not None:
-            self._stage.later(self._stage.cache.release(self._claim))
+            self._stage.give_back(self._claim)
             self._claim = None
         self._stage.flights.land(self._lookup.key, self._flight, landing)

@@ -10,11 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmops_kernel.cache.explain import Audit, Explanation
+    from llmops_kernel.cache.semantic.tuning import Tuning
     from llmops_kernel.cache.stats import CacheStats
     from llmops_kernel.session import Session
-
-# The bound on errors per hit that audited hits are held against.
-TARGET = 0.01
 
 
 def stats_of(session: Session) -> tuple[CacheStats, dict[str, str], list[str]]:
@@ -23,12 +21,46 @@ def stats_of(session: Session) -> tuple[CacheStats, dict[str, str], list[str]]:
     switches = {
         "Exact": "on" if settings.mode == "exact" else "off",
         "Near-verbatim": "on" if settings.mode == "exact" and settings.near else "off",
+        "Margin": "on" if settings.mode == "exact" and settings.semantic == "margin" else "off",
         "Simulated models": "on" if settings.simulated else "off",
         "Place": "Redis" if settings.url else "record",
     }
     session.store.flush()
     stats = session.cache.stats(tenant=session.settings.tenant)
-    return stats, switches, session.cache.warnings()
+    tenant = session.settings.tenant
+    return stats, switches, [*session.cache.warnings(), *session.cache.broken(tenant)]
+
+
+def tuned(session: Session, target: float | None = None, restart: Sequence[str] = ()) -> Tuning:
+    """Restart tiers and return what is known of the partitions of the session's tenant.
+
+    Raises:
+        UsageProblem: The target is no share, or there is no such tier or partition.
+    """
+    from llmops_kernel.cache.semantic.tuning import restarted, tuning_of
+
+    tenant = session.settings.tenant
+    for name in restart:
+        restarted(session.cache, tenant, name)
+    if session.cache.settings.semantic == "margin":
+        session.cache.margin.finish()
+    return tuning_of(session.cache, tenant, target)
+
+
+def switched(
+    session: Session, *, on: bool, semantic: bool = False, near: bool = False, simulated: bool
+) -> None:
+    """Switch the cache of this session, or one part of it, on or off."""
+    changes: dict[str, object] = {}
+    if semantic:
+        changes["semantic"] = "margin" if on else "off"
+    if near:
+        changes["near"] = on
+    if simulated:
+        changes["simulated"] = on
+    if on or not changes:
+        changes["mode"] = "exact" if on else "off"
+    session.cache.configure(**changes)
 
 
 def cleared(
@@ -78,6 +110,7 @@ def audited(
         for number in numbers:
             if not session.cache.judge(number, right=verdict, tenant=tenant):
                 raise UsageProblem(
-                    f"There is no near-verbatim hit {number}", hint="The audit lists their numbers"
+                    f"There is no hit {number} on another text",
+                    hint="The audit lists their numbers",
                 )
     return session.cache.audit(tenant=tenant, limit=limit)

@@ -20,12 +20,22 @@ def add(parser: Parser) -> None:
         cache_clear,
         cache_evaluate,
         cache_explain,
+        cache_import,
         cache_stats,
+        cache_tune,
     )
 
     parser.set_defaults(call=_help(parser))
     verbs = parser.verbs("cache_verb", title="verbs")
-    for module in (cache_stats, cache_explain, cache_audit, cache_clear, cache_evaluate):
+    for module in (
+        cache_stats,
+        cache_explain,
+        cache_audit,
+        cache_tune,
+        cache_clear,
+        cache_evaluate,
+        cache_import,
+    ):
         name = module.__name__.rpartition("_")[2]
         module.add(verbs.add_parser(name, help=module.HELP, description=f"{module.HELP}."))
 

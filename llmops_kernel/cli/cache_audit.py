@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmops_kernel.cli._cache import TARGET, audited
+from llmops_kernel.cli._cache import audited
 from llmops_kernel.cli._output import opened_session, report
 from llmops_kernel.cli._parser import json_flag
 
 if TYPE_CHECKING:
     import argparse
 
-HELP = "List near-verbatim hits with both questions; judge them; errors per judged hit"
+HELP = "List hits on other texts with both of them; judge them; errors per judged hit"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -37,5 +37,5 @@ def call(arguments: argparse.Namespace) -> int:
 
     with opened_session() as session:
         audit = audited(session, arguments.limit, arguments.right, arguments.wrong)
-    report(cache_audit_view(audit, target=TARGET), arguments)
+    report(cache_audit_view(audit), arguments)
     return 0

@@ -1,4 +1,4 @@
-"""What the cache holds and saves, why it would serve a request, and what it served as near."""
+"""What the cache holds and saves, why it would serve a request, and what it served for others."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from llmops_kernel.display.text import markup, one_line, printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmops_kernel.cache.explain import Audit, Explanation, Hit
+    from llmops_kernel.cache.explain import Audit, Explanation, Hit, TierAudit
+    from llmops_kernel.cache.semantic.evidence import Evidence
     from llmops_kernel.cache.stats import CacheStats
 
 _MAX_LINE = 240  # characters of a question in text
-_TIERS = {"exact": "Hits, exact", "near_verbatim": "Hits, near-verbatim", "flight": "Hits, waiting"}
-_VERDICTS = {None: "not judged", True: "right", False: "wrong"}
+_TIERS = {
+    "exact": "Hits, exact",
+    "near_verbatim": "Hits, near-verbatim",
+    "margin": "Hits, margin",
+    "flight": "Hits, waiting",
+}
 
 
 def cache_stats_view(
@@ -30,7 +35,7 @@ def cache_stats_view(
     Args:
         stats: What it holds and has saved.
         switches: What is on, by name.
-        warnings: Why calls go on uncached, if they do.
+        warnings: Why calls go on uncached, if they do, and what has switched itself off.
     """
     rows = [*switches.items()]
     rows += [("Answers", count(stats.entries)), ("Bytes", count(stats.bytes))]
@@ -58,7 +63,7 @@ def cache_explain_view(explained: Explanation, *, question: str, stable: bool = 
         question: The question.
         stable: Leave out when the recorded answer was given.
     """
-    tier = explained.tier.replace("_", "-") or "none (a model is called)"
+    tier = _name(explained.tier) or "none (a model is called)"
     rows = [("Question", question), ("Tier", tier), ("Reason", explained.reason)]
     if explained.question:
         rows.append(("Recorded question", explained.question))
@@ -70,47 +75,76 @@ def cache_explain_view(explained: Explanation, *, question: str, stable: bool = 
     return view(html, plain, {"asked": question, **asdict(explained)})
 
 
-def cache_audit_view(audit: Audit, *, target: float, stable: bool = False) -> View:
-    """Build the list of near-verbatim hits with both texts, and the errors per judged hit.
+def cache_audit_view(audit: Audit, *, stable: bool = False) -> View:
+    """Build the list of hits on other texts with both of them, and the errors per judged hit.
 
     Args:
-        audit: The hits.
-        target: The bound on errors per hit that the judged ones are held against.
+        audit: The hits, and what was judged of them by tier.
         stable: Leave out when they were.
     """
-    title = f"Near-verbatim hits: {count(len(audit.hits))} of {count(audit.total)}"
-    columns = ("#", "Answered first", "Served for", "Reason", "Verdict")
+    title = f"Hits on other texts: {count(len(audit.hits))} of {count(audit.total)}"
+    columns = ("#", "Tier", "Answered first", "Served for", "Reason", "Verdict")
     rows = [
-        (hit.number, hit.stored, hit.asked, hit.reason, _VERDICTS[hit.right]) for hit in audit.hits
+        (hit.number, _name(hit.tier), hit.stored, hit.asked, hit.reason, _verdict(hit))
+        for hit in audit.hits
     ]
-    sentence = _evidence(audit, target)
+    sentences = [_evidence(tier, audit.target) for tier in audit.tiers]
     html, _ = table(columns, rows, title)
-    lines = [title, *(line for hit in audit.hits for line in _lines(hit, stable))]
+    lines = [title, *(line for hit in audit.hits for line in _lines(hit, stable)), *sentences]
     facts: dict[str, Any] = {
         "hits": [asdict(hit) for hit in audit.hits],
         "total": audit.total,
-        "judged": audit.evidence.hits,
-        "wrong": audit.evidence.errors,
-        "errors_per_hit": audit.evidence.interval.as_dict(),
-        "target": target,
-        "verdict": str(audit.evidence.verdict(target)),
+        **_figures(audit.evidence, audit.target),
+        "target": audit.target,
+        "tiers": [
+            {
+                "tier": tier.tier,
+                "hits": tier.hits,
+                **_figures(tier.evidence, audit.target),
+                "waiting": tier.waiting,
+                "off": tier.off,
+            }
+            for tier in audit.tiers
+        ],
     }
-    return view(f"{html}\n<p>{markup(sentence)}</p>", "\n".join([*lines, sentence]), facts)
+    said = "".join(f"\n<p>{markup(sentence)}</p>" for sentence in sentences)
+    return view(f"{html}{said}", "\n".join(lines), facts)
 
 
-def _evidence(audit: Audit, target: float) -> str:
-    judged = audit.evidence
+def _figures(judged: Evidence, target: float) -> dict[str, Any]:
+    return {
+        "judged": judged.hits,
+        "wrong": judged.errors,
+        "errors_per_hit": judged.interval.as_dict(),
+        "verdict": str(judged.verdict(target)),
+    }
+
+
+def _evidence(tier: TierAudit, target: float) -> str:
+    judged, name = tier.evidence, _name(tier.tier)
+    waiting = f"; {count(tier.waiting)} drawn and not judged" if tier.waiting else ""
+    off = "; switched off" if tier.off else ""
     if not judged.hits:
-        return "Errors per hit: none was judged yet"
+        return f"Errors per hit, {name}: none was judged yet{waiting}{off}"
     low, high, verdict = judged.interval.low, judged.interval.high, judged.verdict(target)
     return (
-        f"Errors per hit: {judged.errors} of {count(judged.hits)} judged, at 95 % between "
-        f"{low:.2%} and {high:.2%}; at most {target:.2%}: {verdict}"
+        f"Errors per hit, {name}: {judged.errors} of {count(judged.hits)} judged, at 95 % between "
+        f"{low:.2%} and {high:.2%}; at most {target:.2%}: {verdict}{waiting}{off}"
     )
 
 
+def _name(tier: str) -> str:
+    return tier.replace("_", "-")
+
+
+def _verdict(hit: Hit) -> str:
+    if hit.right is None:
+        return "drawn, not judged" if hit.drawn else "not judged"
+    return "right" if hit.right else "wrong"
+
+
 def _lines(hit: Hit, stable: bool) -> list[str]:
-    said = [_VERDICTS[hit.right], one_line(hit.reason), one_line(hit.model)]
+    said = [_verdict(hit), _name(hit.tier), one_line(hit.reason), one_line(hit.model)]
     if not stable:
         said.append(_moment(hit.at))
     return [

@@ -12,8 +12,18 @@ from llmops_kernel.magics._flags import MODEL, OUT, QUIET, argument, parsed, sub
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from llmops_kernel.magics.cache_results import AuditPage, CachePage, Cleared, Explained
+    from llmops_kernel.magics.cache_results import (
+        AuditPage,
+        CachePage,
+        Cleared,
+        Explained,
+        TunePage,
+    )
     from llmops_kernel.session import Session
+
+_SEMANTIC = argument("--semantic", action="store_true", help="re-wordings (the margin tier)")
+_NEAR = argument("--near", action="store_true", help="the same question in other manners")
+_SIMULATED = argument("--simulated", action="store_true", help="offline and simulated models")
 
 
 @magics_class
@@ -27,6 +37,24 @@ class CacheMagics(SessionMagics):
         "stats", OUT, QUIET, help="show answers, hits by tier, and what was saved (the default)"
     )
     @subcommand("status", OUT, QUIET, help="the same as stats")
+    @subcommand(
+        "on",
+        _SEMANTIC,
+        _NEAR,
+        _SIMULATED,
+        OUT,
+        QUIET,
+        help="answer repeats from the cache in this session, and what is named too",
+    )
+    @subcommand(
+        "off",
+        _SEMANTIC,
+        _NEAR,
+        _SIMULATED,
+        OUT,
+        QUIET,
+        help="answer nothing from the cache in this session, or not what is named",
+    )
     @subcommand(
         "explain",
         argument("question", nargs="+", metavar="TEXT", help="the question"),
@@ -51,8 +79,27 @@ class CacheMagics(SessionMagics):
         ),
         OUT,
         QUIET,
-        help="list near-verbatim hits with both questions, to be judged",
+        help="list hits on other texts with both of them, to be judged",
     )  # fmt: skip
+    @subcommand(
+        "tune",
+        argument(
+            "--target",
+            type=float,
+            metavar="SHARE",
+            help="hold it against this bound on errors per hit (default: the settings' own)",
+        ),
+        argument(
+            "--restart",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="let near-verbatim, margin or one partition begin anew; repeatable",
+        ),
+        OUT,
+        QUIET,
+        help="show what the margin tier has learnt, would serve, and still needs",
+    )
     @subcommand(
         "clear",
         argument("--tag", metavar="NAME", help="answers with this tag"),
@@ -63,27 +110,41 @@ class CacheMagics(SessionMagics):
         QUIET,
         help="delete answers, and the questions kept with them",
     )
-    def cache(self, line: str) -> CachePage | Cleared | Explained | AuditPage | None:
+    def cache(self, line: str) -> CachePage | Cleared | Explained | AuditPage | TunePage | None:
         """Look at the answers that are given again, audit and delete them.
 
         Only answers to requests with temperature 0 or a seed are kept. Explain takes temperature 0
         for granted.
 
         Examples: ``%cache``, ``%cache explain How do I block my card? -m openai/gpt-4o``,
+        ``%cache on --semantic``, ``%cache tune --target 0.02``,
         ``%cache audit --right 3 --wrong 5``, ``%cache clear --tag faq``.
         """
         args = parse(CacheMagics.cache, line)
         if args is None:
             return None
-        shown: CachePage | Cleared | Explained | AuditPage | None = self.finish(
+        shown: CachePage | Cleared | Explained | AuditPage | TunePage | None = self.finish(
             args, _done(self._source.get(), args)
         )
         return shown
 
 
 def _done(session: Session, args: Namespace) -> Any:
-    from llmops_kernel.cli._cache import audited, cleared, explained, stats_of
-    from llmops_kernel.magics.cache_results import AuditPage, CachePage, Cleared, Explained
+    from llmops_kernel.cli._cache import (
+        audited,
+        cleared,
+        explained,
+        stats_of,
+        switched,
+        tuned,
+    )
+    from llmops_kernel.magics.cache_results import (
+        AuditPage,
+        CachePage,
+        Cleared,
+        Explained,
+        TunePage,
+    )
 
     stable = session.settings.static
     match args.verb:
@@ -100,6 +161,16 @@ def _done(session: Session, args: Namespace) -> Any:
             return Explained(question, found, stable)
         case "audit":
             return AuditPage(audited(session, args.limit, args.right, args.wrong), stable)
+        case "tune":
+            return TunePage(tuned(session, args.target, args.restart))
+        case "on" | "off":
+            switched(
+                session,
+                on=args.verb == "on",
+                semantic=args.semantic,
+                near=args.near,
+                simulated=args.simulated,
+            )
         case "clear":
             return Cleared(
                 cleared(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmops_kernel.cli._cache import TARGET
 from llmops_kernel.display import (
     View,
     cache_audit_view,
@@ -13,6 +12,7 @@ from llmops_kernel.display import (
     cache_stats_view,
     count,
 )
+from llmops_kernel.display.cache_tune import cache_tune_view
 from llmops_kernel.display.mime import view
 from llmops_kernel.magics.results import Shown
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from llmops_kernel.cache.explain import Audit, Explanation, Hit
+    from llmops_kernel.cache.semantic.tuning import PartitionReport, Tuning
     from llmops_kernel.cache.stats import CacheStats
 
 
@@ -58,7 +59,7 @@ class Explained(Shown):
 
     @property
     def tier(self) -> str:
-        """``exact``, ``near_verbatim``, or "" when a model would be called."""
+        """``exact``, ``near_verbatim``, ``margin``, or "" when a model would be called."""
         return self.explanation.tier
 
     @property
@@ -73,7 +74,7 @@ class Explained(Shown):
 
 @dataclass(frozen=True, repr=False)
 class AuditPage(Shown):
-    """Near-verbatim hits, newest first; iterates over them."""
+    """Hits on other texts, those that wait for a verdict first; iterates over them."""
 
     audit: Audit
     stable: bool = False
@@ -86,4 +87,21 @@ class AuditPage(Shown):
 
     def view(self) -> View:
         """Build the list."""
-        return cache_audit_view(self.audit, target=TARGET, stable=self.stable)
+        return cache_audit_view(self.audit, stable=self.stable)
+
+
+@dataclass(frozen=True, repr=False)
+class TunePage(Shown):
+    """The partitions of the margin tier; iterates over them."""
+
+    tuning: Tuning
+
+    def __iter__(self) -> Iterator[PartitionReport]:
+        return iter(self.tuning.partitions)
+
+    def __len__(self) -> int:
+        return len(self.tuning.partitions)
+
+    def view(self) -> View:
+        """Build the list."""
+        return cache_tune_view(self.tuning)

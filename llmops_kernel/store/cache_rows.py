@@ -86,9 +86,10 @@ _PUT = (
 )
 
 
-def get(tx: Tx, key: str, at: int) -> tuple[EntryRow, int] | None:
+def get(source: Tx | Store, key: str, at: int) -> tuple[EntryRow, int] | None:
     """Return an answer that has not expired, and when it was last used."""
-    rows = tx.rows(_GET, (key, at))
+    values = (key, at)
+    rows = source.rows(_GET, values) if hasattr(source, "rows") else source.read(_GET, values)
     return (EntryRow(*rows[0][:-1]), rows[0][-1]) if rows else None
 
 
@@ -119,7 +120,7 @@ def remove(tx: Tx, keys: Iterable[str]) -> int:
         some = ordered[start : start + _BATCH]
         places = ", ".join("?" for _ in some)
         removed += tx.run(f"DELETE FROM cache_entry WHERE entry_key IN ({places})", some)
-        for table in ("cache_body", "cache_tag", "cache_near"):
+        for table in ("cache_body", "cache_tag", "cache_near", "cache_vector"):
             tx.run(f"DELETE FROM {table} WHERE entry_key IN ({places})", some)
     return removed
 

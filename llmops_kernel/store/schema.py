@@ -7,7 +7,7 @@ primary key) are the only words in which the two dialects differ.
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _SPAN_COLUMNS = (
     "trace_id, span_id, parent_id, lease_id, name, kind, started, ended, status, run_id, "
@@ -121,8 +121,7 @@ _CACHE = (
         saved_nano {INT} NOT NULL)""",
 )
 # Where near-verbatim repeats are looked for: `place` is everything of a request but its question,
-# `sign` a form of the question; both are keyed digests. `cache_twin` is what was served by it, with
-# both texts, for people to judge (`verdict` 1: the answer was right, 0: it was wrong).
+# `sign` a form of the question; both are keyed digests.
 _NEAR = (
     """CREATE TABLE IF NOT EXISTS cache_near (
         place TEXT NOT NULL,
@@ -131,6 +130,8 @@ _NEAR = (
         created {INT} NOT NULL,
         PRIMARY KEY (place, sign, entry_key)){KEYED}""",
     "CREATE INDEX IF NOT EXISTS cache_near_entry ON cache_near (entry_key)",
+)
+_TWIN = (
     """CREATE TABLE IF NOT EXISTS cache_twin (
         twin_id {ID},
         at {INT} NOT NULL,
@@ -144,6 +145,74 @@ _NEAR = (
         asked TEXT NOT NULL,
         reason TEXT NOT NULL,
         verdict {INT})""",
+)
+# `cache_hit`: what was served for another text, with both texts, to be judged (`verdict` 1: the
+# answer was right, 0: it was wrong; `drawn` 1: it was drawn for an audit). `cache_tier`: a tier in
+# one place (the near-verbatim one has one state for all of a tenant's): `revision` grows with what
+# other kernels must read anew, `since` is when counting began. `cache_vector`: a cached text's
+# place among the others of its partition (`group_id`: texts with the same answer); `cache_judged`:
+# where a text stood that was answered afresh, and whether the nearest answer would have been right.
+# `cache_spend`: nano-dollars that audits and judges of a day have taken.
+_TIERS = (
+    """CREATE TABLE IF NOT EXISTS cache_hit (
+        hit_id {ID},
+        at {INT} NOT NULL,
+        call_id TEXT NOT NULL,
+        entry_key TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        model TEXT NOT NULL,
+        notebook TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        stored TEXT NOT NULL,
+        asked TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        verdict {INT},
+        tier TEXT NOT NULL,
+        place TEXT NOT NULL,
+        drawn {INT} NOT NULL,
+        judged_by TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS cache_tier (
+        tenant TEXT NOT NULL,
+        tier TEXT NOT NULL,
+        place TEXT NOT NULL,
+        model TEXT NOT NULL,
+        state TEXT NOT NULL,
+        revision {INT} NOT NULL,
+        since {INT} NOT NULL,
+        changed {INT} NOT NULL,
+        PRIMARY KEY (tenant, tier, place)){KEYED}""",
+    """CREATE TABLE IF NOT EXISTS cache_vector (
+        seq {ID},
+        place TEXT NOT NULL,
+        entry_key TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        model TEXT NOT NULL,
+        notebook TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        group_id TEXT NOT NULL,
+        answer TEXT NOT NULL,
+        gate TEXT NOT NULL,
+        vector {BYTES} NOT NULL,
+        expires {INT} NOT NULL,
+        mac TEXT NOT NULL)""",
+    "CREATE UNIQUE INDEX IF NOT EXISTS cache_vector_key ON cache_vector (entry_key, place)",
+    "CREATE INDEX IF NOT EXISTS cache_vector_place ON cache_vector (place, seq)",
+    """CREATE TABLE IF NOT EXISTS cache_judged (
+        judged_id {ID},
+        at {INT} NOT NULL,
+        place TEXT NOT NULL,
+        score DOUBLE PRECISION NOT NULL,
+        lead DOUBLE PRECISION NOT NULL,
+        best DOUBLE PRECISION NOT NULL,
+        wordings {INT} NOT NULL,
+        verdict {INT} NOT NULL,
+        judged_by TEXT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS cache_judged_place ON cache_judged (place, judged_id)",
+    """CREATE TABLE IF NOT EXISTS cache_spend (
+        day {INT} NOT NULL,
+        tenant TEXT NOT NULL,
+        nano {INT} NOT NULL,
+        PRIMARY KEY (day, tenant)){KEYED}""",
 )
 
 TABLES = (
@@ -231,6 +300,7 @@ TABLES = (
     *_RAG,
     *_CACHE,
     *_NEAR,
+    *_TIERS,
 )
 
 # Statements that lift a store from version N to N + 1, at index N - 1.
@@ -244,5 +314,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *_RAG,
     ),
     _CACHE,
-    _NEAR,
+    (*_NEAR, *_TWIN),
+    (
+        *_TIERS,
+        "INSERT INTO cache_hit (at, call_id, entry_key, tenant, model, notebook, tags, stored, "
+        "asked, reason, verdict, tier, place, drawn, judged_by) "
+        "SELECT at, call_id, entry_key, tenant, model, notebook, tags, stored, asked, reason, "
+        "verdict, 'near_verbatim', '', 0, '' FROM cache_twin ORDER BY twin_id",
+        "DROP TABLE cache_twin",
+    ),
 )

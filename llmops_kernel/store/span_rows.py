@@ -38,6 +38,15 @@ def roots(store: Store, limit: int) -> list[tuple[Any, ...]]:
     )
 
 
+def named(store: Store, prefix: str, limit: int) -> list[tuple[Any, ...]]:
+    """Return the newest spans whose name begins so, newest first."""
+    return store.read(
+        f"SELECT {_COLUMNS} FROM span WHERE substr(name, 1, ?) = ? "
+        "ORDER BY started DESC, span_id LIMIT ?",
+        (len(prefix), prefix, limit),
+    )
+
+
 def running(store: Store) -> list[tuple[Any, ...]]:
     """Return (lease_id, machine, boot, pid, pid_start) of owners of spans that have not ended."""
     return store.read(

@@ -12,7 +12,7 @@ from cache_desk import NANO_PER_CALL, body
 from stub_upstream import StubUpstream
 
 from llmops_kernel import Session
-from llmops_kernel.cache import exact
+from llmops_kernel.cache import shelf
 from llmops_kernel.calls import ChatRequest
 from llmops_kernel.errors import StoreError
 
@@ -55,7 +55,7 @@ def test_redis_comes_back(
     with redis.Redis.from_url(redis_url, password="changed") as client:
         client.config_set("requirepass", "")
     assert not session.call(REQUEST).cached  # not tried again at once
-    session.cache._down_until = 0
+    session.cache.shelf.down_until = 0
     assert session.call(REQUEST).cached
     assert session.cache.warnings() == []
 
@@ -78,7 +78,7 @@ def test_a_secret_that_cannot_be_kept_lives_as_long_as_the_process(
     def full(_: Any) -> bytes:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(exact, "secret_in", full)
+    monkeypatch.setattr(shelf, "secret_in", full)
     session = make_session()
     assert [session.call(REQUEST).cached for _ in range(2)] == [False, True]
     assert not make_session().call(REQUEST).cached

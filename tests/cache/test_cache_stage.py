@@ -270,7 +270,7 @@ def test_an_edited_row_is_a_miss_and_is_counted(
 def test_an_answer_expires(make_session: Make, upstream: StubUpstream) -> None:
     session = make_session(cache={"ttl_s": 100})
     now = [1_900_000_000.0]
-    session.cache._clock = lambda: now[0]
+    session.cache.shelf.clock = lambda: now[0]
     _ask(session, "long")
     with caching(ttl_s=10):
         _ask(session, "short")

@@ -17,7 +17,7 @@ from llmops_kernel import Session
 from llmops_kernel.cache import caching
 from llmops_kernel.cache.backend import Backend, Selection
 from llmops_kernel.calls import ChatRequest, EmbeddingRequest, Reply
-from llmops_kernel.store import near_rows, open_store
+from llmops_kernel.store import hit_rows, near_rows, open_store
 from llmops_kernel.store.cache_rows import EntryRow, FlightRow
 from llmops_kernel.store.lease import Lease
 from llmops_kernel.store.near_rows import NearRow
@@ -290,6 +290,7 @@ def test_every_place_keeps_and_clears_it(make_session: Make, place: dict[str, st
     other = make_session(store=place["store"], cache={"url": place["url"]})
     with caching(tags=["faq"]):
         _ask(session)
+    session.store.flush()  # as the end of a cell does, and the session a moment after a call
     assert _near(other, AGAIN)
     (hit,) = other.cache.audit(tenant="default").hits
     assert (hit.stored, hit.asked, hit.right) == (FIRST, AGAIN, None)
@@ -356,8 +357,8 @@ def test_a_record_of_version_3_is_lifted(store_url: str) -> None:
         tx.run(
             "INSERT INTO cache_tag (tag, entry_key) VALUES ('faq', 'k')",
         )
-        tx.run("DROP TABLE cache_near")
-        tx.run("DROP TABLE cache_twin")
+        for table in ("near", "hit", "tier", "vector", "judged", "spend"):
+            tx.run(f"DROP TABLE cache_{table}")
         tx.run("UPDATE meta SET value = '3' WHERE name = 'schema'")
     store.close()
     lifted = open_store(store_url)
@@ -367,6 +368,35 @@ def test_a_record_of_version_3_is_lifted(store_url: str) -> None:
         with lifted.transaction() as tx:
             near_rows.put(tx, "k", NearRow("p", ("a", "b")), NOW)
             assert near_rows.keys(tx, NearRow("p", ("a", "b")), 5) == ["k"]
+    finally:
+        lifted.close()
+
+
+def test_hits_of_version_4_are_kept(store_url: str) -> None:
+    store = open_store(store_url)
+    with store.transaction() as tx:
+        for table in ("hit", "tier", "vector", "judged", "spend"):
+            tx.run(f"DROP TABLE cache_{table}")
+        tx.run(
+            "CREATE TABLE cache_twin (twin_id INTEGER PRIMARY KEY, at BIGINT NOT NULL, "
+            "call_id TEXT NOT NULL, entry_key TEXT NOT NULL, tenant TEXT NOT NULL, "
+            "model TEXT NOT NULL, notebook TEXT NOT NULL, tags TEXT NOT NULL, "
+            "stored TEXT NOT NULL, asked TEXT NOT NULL, reason TEXT NOT NULL, verdict BIGINT)"
+        )
+        for number, verdict in ((1, 1), (2, None)):
+            values = (number, number, "c", "k", "bank", "m", "nb", "[]", "a", "b", "why", verdict)
+            tx.run(f"INSERT INTO cache_twin VALUES ({', '.join('?' * 12)})", values)
+        tx.run("UPDATE meta SET value = '4' WHERE name = 'schema'")
+    store.close()
+    lifted = open_store(store_url)
+    try:
+        found = [row for _, row in hit_rows.hits(lifted, "bank")]
+        assert [(row.at, row.verdict, row.tier) for row in found] == [
+            (2, None, "near_verbatim"),
+            (1, 1, "near_verbatim"),
+        ]
+        (count,) = hit_rows.counts(lifted, "bank")
+        assert (count.hits, count.judged, count.wrong, count.waiting) == (2, 1, 0, 0)
     finally:
         lifted.close()
 

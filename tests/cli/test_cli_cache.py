@@ -91,6 +91,28 @@ def test_audit(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("upstream")
+def test_a_wrong_hit_switches_the_tier_off_until_it_is_restarted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (hit,) = told(capsys, "audit")["hits"]
+    judged = told(capsys, "audit", "--wrong", str(hit["number"]))
+    (tier,) = judged["tiers"]
+    assert (tier["tier"], tier["verdict"], tier["off"]) == ("near_verbatim", "broken", 1)
+    assert "switched off" in said(capsys, "audit")
+    assert "near-verbatim tier has switched itself off" in said(capsys, "stats")
+    assert "switched itself off" in told(capsys, "explain", AGAIN)["reason"]
+    tuned = told(capsys, "tune")
+    assert (tuned["on"], tuned["off"], tuned["partitions"]) == (False, ["near_verbatim"], [])
+    assert told(capsys, "tune", "--restart", "near-verbatim")["off"] == []
+    assert told(capsys, "explain", AGAIN)["tier"] == "near_verbatim"
+    assert told(capsys, "audit")["judged"] == 0
+    assert "No partition" in said(capsys, "tune", "--target", "0.05")
+    assert main(["cache", "tune", "--target", "5"]) == 1
+    assert main(["cache", "tune", "--restart", "nothing"]) == 1
+    assert "partition" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("upstream")
 def test_other_tenants_see_and_judge_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +146,7 @@ def test_evaluate_is_a_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_help_names_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys)
-    assert all(verb in text for verb in ("stats", "explain", "audit", "clear", "evaluate"))
+    assert all(verb in text for verb in ("stats", "explain", "audit", "tune", "clear", "evaluate"))
 
 
 @pytest.mark.usefixtures("upstream")

@@ -9,7 +9,13 @@ from IPython.core.formatters import DisplayFormatter
 
 from llmops_kernel import UsageProblem, current_session
 from llmops_kernel.cache import caching
-from llmops_kernel.magics.cache_results import AuditPage, CachePage, Cleared, Explained
+from llmops_kernel.magics.cache_results import (
+    AuditPage,
+    CachePage,
+    Cleared,
+    Explained,
+    TunePage,
+)
 
 sys.path.append(str(Path(__file__).parents[1] / "calls"))  # the stub provider
 
@@ -105,12 +111,46 @@ def test_audit_lists_both_texts_and_takes_verdicts(asked, run, shell):
     judged = run(f"%cache audit --right {hit.number}").result
     assert judged.audit.evidence.errors == 0
     data, metadata = shown(shell, judged)
-    assert "0 of 1 judged" in data["text/plain"]
+    assert "near-verbatim: 0 of 1 judged" in data["text/plain"]
     assert metadata["llmops"]["verdict"] == "not enough evidence"
     missing = run("%cache audit --right 99").error_in_exec
     assert type(missing) is UsageProblem
     assert "99" in missing.sentence()
     assert type(run("%cache audit -n 0").error_in_exec) is UsageProblem
+
+
+def test_it_can_be_switched_on_and_off(asked, run):
+    def switches(line):
+        page = run(line).result
+        assert isinstance(page, CachePage)
+        return {name: page.switches[name] for name in ("Exact", "Near-verbatim", "Margin")}
+
+    assert switches("%cache on --semantic") == {
+        "Exact": "on", "Near-verbatim": "on", "Margin": "on",
+    }  # fmt: skip
+    assert switches("%cache off --semantic")["Margin"] == "off"
+    assert set(switches("%cache off").values()) == {"off"}
+    before = len(asked.requests)
+    assert run("%ask -q -t 0 How do I block my card?").success
+    assert len(asked.requests) == before + 1
+    assert switches("%cache on")["Near-verbatim"] == "on"
+
+
+def test_tune_says_what_is_missing(asked, run, shell):
+    assert run("%cache on -q --semantic").success
+    assert run("%ask -q -t 0 Where can I lock a card?").success
+    page = run("%cache tune").result
+    assert isinstance(page, TunePage)
+    (partition,) = page
+    assert (partition.state, partition.texts) == ("not enough evidence", 1)
+    data, metadata = shown(shell, page)
+    assert "more judged lookups" in data["text/html"]
+    (facts,) = metadata["llmops"]["partitions"]
+    assert (facts["evidence"]["verdict"], len(page)) == ("not enough evidence", 1)
+    assert run("%cache tune --target 0.05").result.tuning.target == 0.05
+    assert run("%cache tune --restart margin").success
+    for line in ("%cache tune --target 7", "%cache tune --restart nobody"):
+        assert type(run(line).error_in_exec) is UsageProblem
 
 
 def test_texts_are_escaped(asked, run, shell):
@@ -144,7 +184,7 @@ def test_verbs_and_flags_complete(shell):
             found = shell.Completer.completions(text, len(text))
             return {each.text for each in found}
 
-    assert {"stats", "status", "explain", "audit", "clear"} <= complete("%cache ")
+    assert {"stats", "explain", "audit", "tune", "on", "off", "clear"} <= complete("%cache ")
     assert {"--tag", "--model", "--notebook", "--all"} <= complete("%cache clear --")
 
 

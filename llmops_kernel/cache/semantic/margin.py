@@ -15,11 +15,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from llmops_kernel.cache.semantic.evidence import Evidence, Verdict, trials_needed, wilson
+from llmops_kernel.cache.semantic.evidence import Z_95, Evidence, Verdict, trials_needed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 NEIGHBOURS = 10
 SHARPNESS = 20.0
 """The vote weighs an entry by exp(SHARPNESS * cosine)."""
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ class Standing:
     def score(self) -> float:
         """Lead plus vote: what the tier's threshold is compared with."""
         return self.lead + self.vote
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Score, lead, vote and cosine by name, for people."""
+        return {"score": self.score, "lead": self.lead, "vote": self.vote, "cosine": self.best}
 
 
 def standing(
@@ -124,15 +130,27 @@ def threshold_for(judged: list[Judged], target: float) -> Threshold | None:
     """
     if not 0 < target < 1:
         raise ValueError("threshold_for needs 0 < target < 1")
-    ranked = sorted(judged, key=lambda one: -one.score)
-    found: Threshold | None = None
-    errors = 0
-    for hits, one in enumerate(ranked, start=1):
-        errors += not one.right
-        tied = hits < len(ranked) and ranked[hits].score == one.score
-        if not tied and wilson(errors, hits).high <= target:
-            found = Threshold(one.score, Evidence(hits, errors))
-    return found
+    if not judged:
+        return None
+    scores = np.array([one.score for one in judged])
+    wrong = np.array([not one.right for one in judged])
+    order = np.argsort(-scores, kind="stable")
+    scores, errors = scores[order], np.cumsum(wrong[order])
+    lasts = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))  # ties are served together
+    for last in lasts[_may_keep(errors[lasts], lasts + 1, target)][::-1]:
+        evidence = Evidence(int(last) + 1, int(errors[last]))
+        if evidence.interval.high <= target:
+            return Threshold(float(scores[last]), evidence)
+    return None
+
+
+def _may_keep(errors: NDArray[Any], hits: NDArray[Any], target: float) -> NDArray[np.bool_]:
+    """Tell where Wilson's upper bound is at most a target, or a rounding above it."""
+    square = Z_95 * Z_95
+    share = errors / hits
+    reach = Z_95 * np.sqrt(share * (1 - share) / hits + square / (4 * hits * hits))
+    bounds = (share + square / (2 * hits) + reach) / (1 + square / hits)
+    return np.asarray(bounds <= target + _ROUNDING)
 
 
 class State(StrEnum):
@@ -243,15 +261,24 @@ class MarginTier:
         It is broken when calibration and audits together no longer keep to the target, or when
         the audits alone say so (`Evidence.verdict`).
         """
-        together = self.evidence.with_hit(right)
         self._audits = self._audits.with_hit(right)
-        # The audits alone: a drift must not hide behind an old calibration.
-        alone = self._audits.interval
-        drifted = alone.low > self.target
-        if not right and self.threshold is not None:
-            drifted = drifted or together.verdict(self.target) is Verdict.BROKEN
-        self._broken = self._broken or drifted
+        self._broken = self._broken or (not right and self.breaks(self._audits))
         return self.state
+
+    def breaks(self, audits: Evidence) -> bool:
+        """Tell whether audited hits break the bound, alone or with the calibration."""
+        # Alone: a drift must not hide behind an old calibration.
+        if audits.interval.low > self.target:
+            return True
+        threshold = self.threshold
+        if threshold is None or not audits.errors:
+            return False
+        return (threshold.evidence + audits).verdict(self.target) is Verdict.BROKEN
+
+    def restore(self, audits: Evidence, *, broken: bool) -> None:
+        """Take over what was audited before, by this process or another."""
+        self._audits = audits
+        self._broken = broken
 
     def restart(self) -> None:
         """Forget everything: the tier is off until it has been calibrated anew."""

@@ -77,7 +77,9 @@ def signature(text: str) -> Signature:
         return _literal(literal)
     tidy = tidied(literal)
     raw = tokens_of(tidy)
-    tokens = canonical(tokens_of(without_courtesy(tidy)), verbatim=talks_about_words(tidy))
+    bare = without_courtesy(tidy)
+    kept = list(raw) if bare == tidy else tokens_of(bare)
+    tokens = canonical(kept, verbatim=talks_about_words(tidy))
     if len(tokens) < _FEWEST_WORDS:
         return _literal(literal)
     words = tuple(token.text for token in tokens)
