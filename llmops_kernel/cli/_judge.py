@@ -35,6 +35,9 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         help="offline (heuristics), a model or alias, or several with commas: a jury "
         "(default: offline)",
     )  # fmt: skip
+    parser.add_argument(
+        "--escalate", metavar="MODEL", help="have this model decide where a jury's votes are split"
+    )
     parser.add_argument("--journal", metavar="FILE", help="resume from this file, and write to it")
     parser.add_argument("--budget", metavar="USD", help="cap for this run")
     parser.add_argument(
@@ -66,17 +69,33 @@ def read(path: str) -> Dataset:
 @contextmanager
 def judge_named(name: str) -> Iterator[Judge | Jury]:
     """Open the judge of a name, with a session where it is a model."""
+    with panel_named(name, None) as (judge, _):
+        yield judge
+
+
+@contextmanager
+def panel_named(name: str, escalate: str | None) -> Iterator[tuple[Judge | Jury, Judge | None]]:
+    """Open the judge of a name, and the one that decides where a jury's votes are split.
+
+    Raises:
+        UsageProblem: A jury that is none, or somebody to decide where nobody votes.
+    """
     from llmops_kernel.judge.judges import Jury, OfflineJudge, judge_of
 
     names = [each.strip() for each in name.split(",") if each.strip()]
+    if escalate and len(names) < 2:
+        raise UsageProblem(
+            "Only a jury's votes can be split", hint="--judge gpt-4o-mini,claude-haiku-4-5"
+        )
     if names == [OFFLINE]:
-        yield OfflineJudge()
+        yield OfflineJudge(), None
         return
     if not names or OFFLINE in names:
         raise UsageProblem("A jury is made of models", hint="--judge gpt-4o-mini,claude-haiku-4-5")
     with opened_session() as session:
         judges = tuple(judge_of(session, each) for each in names)
-        yield judges[0] if len(judges) == 1 else Jury(judges)
+        second = judge_of(session, escalate) if escalate else None
+        yield judges[0] if len(judges) == 1 else Jury(judges), second
 
 
 def run_told(
@@ -84,9 +103,14 @@ def run_told(
     samples: Sequence[Sample],
     metrics: Sequence[Metric],
     judge: Judge | Jury,
+    second: Judge | None = None,
 ) -> RunResult:
-    """Run with the arguments of `add_run`, and tell the estimate and the progress on stderr."""
+    """Run with the arguments of `add_run`, and tell the estimate and the progress on stderr.
+
+    ``second`` decides where a jury's votes are split.
+    """
     from llmops_kernel.cli._values import amount
+    from llmops_kernel.judge.juries import escalate
     from llmops_kernel.judge.runner import estimate, run
 
     budget = None if arguments.budget is None else amount(arguments.budget, "--budget")
@@ -98,16 +122,16 @@ def run_told(
             f"at most ${expected.most_usd:.4f} without repairs"
         )
     with _progress() as progress:
-        result = run(
-            samples,
-            metrics,
-            judge,
-            concurrency=arguments.concurrency,
-            rate_per_minute=arguments.rate,
-            max_usd=budget,
-            journal=arguments.journal,
-            progress=progress,
-        )
+        options: dict[str, Any] = {
+            "concurrency": arguments.concurrency,
+            "rate_per_minute": arguments.rate,
+            "max_usd": budget,
+            "journal": arguments.journal,
+            "progress": progress,
+        }
+        result = run(samples, metrics, judge, **options)
+        if second is not None:
+            result = escalate(result, samples, metrics, second, **options)
     for note in result.notes:
         warn(note)
     if result.stopped:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.cli._output import warn
+from llmops_kernel.errors import UsageProblem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,12 +20,23 @@ if TYPE_CHECKING:
 INVALID = 3
 
 
-def samples_told(scores: Sequence[Score], data: str | None) -> tuple[Sample, ...]:
-    """Return the samples of scores, from a data set where one was given."""
+def samples_told(
+    scores: Sequence[Score], data: str | None, labels: Sequence[str] = ()
+) -> tuple[Sample, ...]:
+    """Return the samples of scores, from a data set where one was given, with people's labels.
+
+    Raises:
+        UsageProblem: There are labels and no data set: nobody knows what they are of.
+    """
     from llmops_kernel.cli._judge import read
+    from llmops_kernel.cli._judge_labels import with_labels
     from llmops_kernel.judge.gating import samples_of
 
-    return samples_of(scores, None if data is None else read(data).samples)
+    if data is None:
+        if labels:
+            raise UsageProblem("Labels need the answers they are of", hint="--data DATA.jsonl")
+        return samples_of(scores, None)
+    return samples_of(scores, with_labels(read(data), labels).samples)
 
 
 def report_of(

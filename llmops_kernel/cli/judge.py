@@ -14,7 +14,16 @@ HELP = "Measure answers with a judge, gate changes on them, and measure a judge 
 
 def add(parser: Parser) -> None:
     """Declare the verbs below this one."""
-    from llmops_kernel.cli import judge_agree, judge_compare, judge_gate, judge_run
+    from llmops_kernel.cli import (
+        judge_agree,
+        judge_calibrate,
+        judge_compare,
+        judge_gate,
+        judge_import,
+        judge_label,
+        judge_peer,
+        judge_run,
+    )
 
     def show(_: argparse.Namespace) -> int:
         parser.print_help()
@@ -22,6 +31,10 @@ def add(parser: Parser) -> None:
 
     parser.set_defaults(call=show)
     verbs = parser.verbs("judge_verb", title="verbs")
-    for module in (judge_run, judge_compare, judge_gate, judge_agree):
+    for module in (
+        judge_run, judge_compare, judge_gate, judge_label, judge_calibrate, judge_agree,
+        judge_import,
+        judge_peer,
+    ):  # fmt: skip
         name = module.__name__.rpartition("judge_")[2]
         module.add(verbs.add_parser(name, help=module.HELP, description=f"{module.HELP}."))

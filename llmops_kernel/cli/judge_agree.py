@@ -5,29 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from llmops_kernel.cli._judge import OFFLINE, add_run, exit_code, judge_named, read, run_told
-from llmops_kernel.cli._output import say, say_json, warn
+from llmops_kernel.cli._judge import OFFLINE, add_run, exit_code, panel_named, read, run_told
+from llmops_kernel.cli._judge_labels import add_labels, labels_of, stand_in, with_labels
+from llmops_kernel.cli._output import say, say_json
 from llmops_kernel.cli._parser import json_flag
-from llmops_kernel.errors import UsageProblem
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
-
-    from llmops_kernel.judge.samples import Sample
 
 HELP = "Compare a judge with people's labels"
 
 _FIGURES = ("accuracy", "balanced_accuracy", "auc", "kappa", "sensitivity", "specificity")
-# What the offline judge has to set beside a label of people; it has no such judgement itself.
-_STAND_INS = {
-    "faithfulness": "lexical_support",
-    "groundedness": "lexical_support",
-    "attributable": "lexical_support",
-    "hallucination": "lexical_support",
-    "answer_relevance": "embedding_relevance",
-    "relevance": "embedding_relevance",
-}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--threshold", type=float, metavar="SHARE",
         help="scores at or above it are a yes (default: the metric's own, mostly 0.5)",
     )  # fmt: skip
+    add_labels(parser)
     add_run(parser)
     json_flag(parser)
     parser.set_defaults(call=call)
@@ -55,16 +44,13 @@ def call(arguments: argparse.Namespace) -> int:
     from llmops_kernel.judge.metrics import metrics_of
     from llmops_kernel.judge.stats import detection
 
-    dataset = read(arguments.data)
-    label, labels = _labels(dataset.samples, arguments.human or arguments.metric)
-    name = arguments.metric
-    if arguments.judge == OFFLINE and name.partition("[")[0] in _STAND_INS:
-        name = _STAND_INS[name.partition("[")[0]]
-        warn(f"The offline judge has no {arguments.metric}; compared is {name}")
+    dataset = with_labels(read(arguments.data), arguments.labels)
+    label, labels = labels_of(dataset.samples, arguments.human or arguments.metric)
+    name = stand_in(arguments.metric) if arguments.judge == OFFLINE else arguments.metric
     metric = metrics_of([name])[0]
     labelled = [sample for sample in dataset.samples if sample.id in labels]
-    with judge_named(arguments.judge) as judge:
-        result = run_told(arguments, labelled, [metric], judge)
+    with panel_named(arguments.judge, arguments.escalate) as (judge, second):
+        result = run_told(arguments, labelled, [metric], judge, second)
         judge_id = judge.id
     scores = [score for score in result.scores if score.metric == metric.outputs[0]]
     scored = [score for score in scores if score.value is not None]
@@ -91,32 +77,6 @@ def call(arguments: argparse.Namespace) -> int:
     else:
         say(_text(facts))
     return exit_code(result)
-
-
-def _labels(samples: Sequence[Sample], name: str) -> tuple[str, dict[str, float]]:
-    """Return the label's name, and the value of each sample that has it.
-
-    Raises:
-        UsageProblem: No sample has it, and there is not just one other that could be meant.
-    """
-    from llmops_kernel.judge.data.labels import human_value
-
-    names = sorted({label for sample in samples for label in sample.human})
-    if not any(human_value(sample, name) is not None for sample in samples) and len(names) == 1:
-        name = names[0]
-    found = {sample.id: human_value(sample, name) for sample in samples}
-    labels = {key: value for key, value in found.items() if value is not None}
-    if not labels:
-        raise UsageProblem(
-            f"No sample has a human label {name!r}",
-            detail=f"there are labels for {', '.join(names) or 'nothing'}",
-            hint='Rows need "human": {"faithfulness": {"label": "yes"}}; --human names the label',
-        )
-    if not all(0 <= value <= 1 for value in labels.values()):
-        raise UsageProblem(
-            "People's scores must lie between 0 and 1", hint='Or give labels: "yes" and "no"'
-        )
-    return name, labels
 
 
 def _text(facts: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from llmops_kernel.cli._judge_files import (
     warn_ungated,
     write_told,
 )
+from llmops_kernel.cli._judge_labels import add_labels
 from llmops_kernel.cli._output import report as show
 from llmops_kernel.cli._output import warn
 from llmops_kernel.cli._parser import json_flag
@@ -51,6 +52,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="the samples: those of one cluster are not counted as independent, and reports show "
         "questions and answers",
     )  # fmt: skip
+    add_labels(parser)
     parser.add_argument("--junit", metavar="FILE", help="write the report as JUnit XML")
     parser.add_argument("--html", metavar="FILE", help="write the report as one HTML page")
     json_flag(parser)
@@ -80,7 +82,7 @@ def _decided(arguments: argparse.Namespace) -> int:
     config = GateConfig() if arguments.config is None else load_config(arguments.config)
     now, facts = load_scores(arguments.current)
     before = None if arguments.baseline is None else load_scores(arguments.baseline)[0]
-    samples = samples_told(now, arguments.data)
+    samples = samples_told(now, arguments.data, arguments.labels)
     gate = decide(now, before, config, samples=samples)
     current = Path(arguments.current).name
     baseline = "its floors" if arguments.baseline is None else Path(arguments.baseline).name

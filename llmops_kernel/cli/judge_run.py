@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.cli._judge import (
     OFFLINE,
     add_run,
     exit_code,
-    judge_named,
+    panel_named,
     read,
     run_told,
 )
+from llmops_kernel.cli._judge_labels import add_labels, with_labels
 from llmops_kernel.cli._output import say, say_json
 from llmops_kernel.cli._parser import json_flag
+from llmops_kernel.errors import UsageProblem
 
 if TYPE_CHECKING:
     import argparse
 
+    from llmops_kernel.judge.report import Report
     from llmops_kernel.judge.runner import RunResult
 
 HELP = "Measure the answers of a data set"
@@ -34,6 +38,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "offline judge its own three)",
     )  # fmt: skip
     add_run(parser)
+    add_labels(parser)
+    parser.add_argument(
+        "--first", type=int, metavar="N",
+        help="judge the first N rows only, for a gate that looks before all are judged",
+    )  # fmt: skip
     parser.add_argument("--out", metavar="FILE", help="write all scores to this JSON file")
     parser.add_argument(
         "--dry-run", action="store_true", help="print what it would take, and make no call"
@@ -46,30 +55,61 @@ def call(arguments: argparse.Namespace) -> int:
     """Print a row for each metric; 4 if a cap was reached, 3 if nothing could be scored."""
     from llmops_kernel.judge.judges.offline import BADGE
     from llmops_kernel.judge.metrics import metrics_of
+    from llmops_kernel.judge.plain import plain
+    from llmops_kernel.judge.report import build_report
     from llmops_kernel.judge.results import as_dict, save
     from llmops_kernel.judge.runner import estimate
 
     named = arguments.metrics or (_OFFLINE_METRICS if arguments.judge == OFFLINE else "triad")
     metrics = metrics_of(_split(named))
-    dataset = read(arguments.data)
-    with judge_named(arguments.judge) as judge:
+    dataset = with_labels(read(arguments.data), arguments.labels)
+    if arguments.first is not None:
+        if arguments.first < 1:
+            raise UsageProblem("At least one row must be judged", hint="--first 100")
+        dataset = replace(dataset, samples=dataset.samples[: arguments.first])
+    with panel_named(arguments.judge, arguments.escalate) as (judge, second):
         if arguments.dry_run:
             _say_estimate(estimate(dataset.samples, metrics, judge), json=arguments.json)
             return 0
-        result = run_told(arguments, dataset.samples, metrics, judge)
-        facts = {"judge": judge.id, "samples": len(dataset), "problems": dataset.counts}
+        result = run_told(arguments, dataset.samples, metrics, judge, second)
+        name = f"{judge.id}>{second.id}" if second else judge.id
+        facts = {"judge": name, "samples": len(dataset), "problems": dataset.counts}
     if arguments.judge == OFFLINE:
         facts["badge"] = BADGE
     if arguments.out:
         save(arguments.out, result, **facts)
+    report = build_report(dataset.samples, result.scores)
     if arguments.json:
         shown = as_dict(result, **facts)
+        for each in report.metrics:
+            shown["metrics"][each.metric]["calibration"] = each.calibration.as_dict()
+            shown["metrics"][each.metric]["jury"] = plain(each.jury)
         if arguments.out:
             shown.pop("scores")
         say_json(shown)
     else:
-        say(_text(result, arguments.judge))
+        say("\n".join([_text(result, arguments.judge), *_by_people(report)]))
     return exit_code(result)
+
+
+def _by_people(report: Report) -> list[str]:
+    """Return a line for each metric that people labelled or a jury voted on."""
+    from llmops_kernel.judge.report.calibrated import jury_line
+    from llmops_kernel.judge.report.figures import spread
+
+    lines = []
+    for each in report.metrics:
+        found = each.calibration
+        if found.state == "calibrated" and found.corrected is not None:
+            lines.append(
+                f"{each.metric}: {found.labels} labels by people, mean corrected by them "
+                f"{spread(found.corrected)}"
+            )
+        if each.jury is not None:
+            lines.append(f"{each.metric}: {jury_line(each.jury)}")
+    if not lines:
+        lines.append("Uncalibrated: nobody has labelled these answers yet (llmops judge label)")
+    return lines
 
 
 def _split(names: str) -> list[str]:

@@ -198,6 +198,15 @@ def _verdicts(metric: MetricReport) -> list[tuple[Any, ...]]:
 def _below(report: Report, notes: Sequence[str]) -> tuple[list[str], list[str]]:
     told = []
     for each in report.metrics:
+        if each.jury is not None:
+            alpha = _number(each.jury.alpha.estimate if each.jury.alpha else None) or UNKNOWN
+            span = interval_text(each.jury.alpha)
+            decided = f", {each.jury.escalated} decided by {each.jury.judge}"
+            told.append(
+                f"{each.metric}: {len(each.jury.members)} judges, Krippendorff's alpha {alpha}"
+                f"{f' ({span})' if span else ''}, {each.jury.split} of {each.jury.votes} votes "
+                f"split{decided if each.jury.judge else ''}"
+            )
         found = each.calibration
         if found.state == "calibrated" and found.corrected is not None:
             told.append(

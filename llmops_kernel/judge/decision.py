@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llmops_kernel.errors import UsageProblem, nearest
 from llmops_kernel.judge.stats.paired import FLIPS
+from llmops_kernel.judge.stats.sequential import SPENDINGS, Spending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,10 @@ class GateConfig:
         must_detect: A loss the comparison must be able to see to let a change pass, under
             "regression"; None for any.
         advisory: Metrics that are reported and never stop anything, such as offline heuristics.
+        looks: Numbers of samples at which the gate may decide, rising, declared before the first
+            look; the last is the maximum. Empty: one look at all samples.
+        spending: How much of alpha the looks before the last may use: "obrien-fleming" little,
+            "pocock" about as much as the last.
         flips: Sign patterns of the permutation test.
         seed: Draws them.
     """
@@ -56,6 +61,8 @@ class GateConfig:
     min_n: int = 20
     must_detect: float | None = None
     advisory: tuple[str, ...] = ()
+    looks: tuple[int, ...] = ()
+    spending: Spending = "obrien-fleming"
     flips: int = FLIPS
     seed: int = 0
 
@@ -77,6 +84,7 @@ class GateConfig:
                 "A number of the gate cannot be",
                 hint="alpha and power lie between 0 and 1, min_n is 2 or more, flips 100 or more",
             )
+        self._check_looks()
         if self.must_detect is not None and self.must_detect <= 0:
             raise UsageProblem("The loss that must be seen is above 0")
         if self.policy == "noninferiority" and not all(self.margins.values()):
@@ -87,6 +95,22 @@ class GateConfig:
         if self.policy == "noninferiority" and not self.margins and not self.floors:
             raise UsageProblem(
                 "Non-inferiority needs margins", hint='margins = {"correctness" = 0.05}'
+            )
+
+    def _check_looks(self) -> None:
+        if self.spending not in SPENDINGS:
+            raise UsageProblem(
+                f"There is no spending function {self.spending!r}"
+                f"{nearest(str(self.spending), SPENDINGS)}"
+            )
+        if not self.looks:
+            return
+        whole = all(isinstance(each, int) and not isinstance(each, bool) for each in self.looks)
+        if not whole or self.looks[0] < self.min_n or list(self.looks) != sorted(set(self.looks)):
+            raise UsageProblem(
+                "The looks of a gate must be rising numbers of samples",
+                detail=str(list(self.looks)),
+                hint=f"looks = [100, 200, 400], the first one {self.min_n} (min_n) or more",
             )
 
     @classmethod
@@ -101,9 +125,10 @@ class GateConfig:
             if name not in known:
                 raise UsageProblem(f"The gate has no setting {name!r}{nearest(name, known)}")
         given = dict(data)
-        if "advisory" in given:
-            given["advisory"] = tuple(given["advisory"])
         try:
+            for name in ("advisory", "looks"):
+                if name in given:
+                    given[name] = tuple(given[name])
             return cls(**given)
         except (TypeError, AttributeError) as error:
             raise UsageProblem(
@@ -133,6 +158,8 @@ class MetricGate:
         unscored: Samples without a score here, by reason; without abstentions.
         abstained: Share of answers without a claim here.
         abstained_before: The same in the baseline.
+        look: Which of the declared looks this is, from 1; None for a gate with one look.
+        alpha: Level at which this look may decide; of all metrics together without looks.
     """
 
     metric: str
@@ -152,6 +179,8 @@ class MetricGate:
     unscored: Mapping[str, int] = field(default_factory=dict)
     abstained: float = 0.0
     abstained_before: float | None = None
+    look: int | None = None
+    alpha: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures as plain data."""
@@ -190,5 +219,6 @@ class GateResult:
             "exit_code": self.exit_code,
             "reasons": list(self.reasons),
             "metrics": [each.as_dict() for each in self.metrics],
-            "config": config | {"advisory": list(self.config.advisory)},
+            "config": config
+            | {"advisory": list(self.config.advisory), "looks": list(self.config.looks)},
         }

@@ -18,6 +18,7 @@ from llmops_kernel.judge.stats.multiple import holm
 from llmops_kernel.judge.stats.paired import mcnemar, paired_difference, sign_flip
 from llmops_kernel.judge.stats.power import mde, n_needed
 from llmops_kernel.judge.stats.quantiles import t_quantile
+from llmops_kernel.judge.stats.sequential import look_levels
 from llmops_kernel.judge.tally import Tally, tally
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ def decide(
     its floor, or answers that prove to abstain more often are a "regression"; too few pairs, a
     floor or a margin that the interval spans, are "inconclusive".
 
+    With ``looks`` in the configuration only the first samples count, as many as the last look that
+    the run has reached, in the baseline's order; a look before the last one decides at a level of
+    its own (`look_levels`) and leaves open what that does not prove. Nobody gains by looking more
+    often, or at other numbers.
+
     Args:
         current: Scores of the change.
         baseline: Scores of what it is compared with; None to check floors only.
@@ -67,8 +73,10 @@ def decide(
         _Comparison(name, now.get(name), before, config, margins.get(name), max(gated, 1), clusters)
         for name in names
     ]
-    # Advisory metrics stop nothing, so they take nothing from the others' level either.
+    # Advisory metrics stop nothing, so they take nothing from the others' level either. With looks
+    # each metric has its share of alpha for itself, and Holm has nothing to add.
     tested = [each for each in found if each.p is not None and not each.advisory]
+    tested = [] if config.looks else tested
     adjusted = holm([each.p for each in tested if each.p is not None])
     for each, p_holm in zip(tested, adjusted, strict=True):
         each.p_holm = p_holm
@@ -100,6 +108,8 @@ class _Comparison:
         self.now = now or Tally(metric)
         self.before = (before or {}).get(metric) if margin is not None else None
         self.alpha = config.alpha / gated  # what Holm's strictest step leaves
+        self.level = 1 - config.alpha
+        self.look: int | None = None
         self.p: float | None = None
         self.p_holm: float | None = None
         self.delta: Interval | None = None
@@ -107,12 +117,33 @@ class _Comparison:
         self.old_mean: float | None = None
         self.mde: float | None = None
         self.sd = 0.0
+        self.early = ""
+        self.invalid = self._look() if config.looks else []
         self.pairs = sorted(self.now.values)
-        self.invalid = self._incomparable()
+        self.invalid = self.invalid or self._incomparable()
         if self.before is not None:
             self.pairs = [name for name in self.pairs if name in self.before.values]
         if not self.invalid:
             self._measure(clusters)
+
+    def _look(self) -> list[str]:
+        """Keep the samples of the look that is reached, and take its level."""
+        looks, order = self.config.looks, list(self.now.scores)
+        reached = [number for number, size in enumerate(looks) if size <= len(order)]
+        names = order[: looks[reached[-1]]] if reached else order
+        if self.before is not None:
+            if names != list(self.before.scores)[: len(names)]:
+                return ["the first samples are not the baseline's, in its order"]
+            self.before = self.before.only(names)
+        self.now = self.now.only(names)
+        if not reached:
+            self.early = f"the first look is at {looks[0]} samples, here are {len(order)}"
+            return []
+        number = reached[-1]
+        fractions = tuple(size / looks[-1] for size in looks)
+        self.alpha = look_levels(self.alpha, fractions, self.config.spending)[number]
+        self.level, self.look = 1 - self.alpha, number + 1
+        return []
 
     def _incomparable(self) -> list[str]:
         runs = [("this run", self.now)]
@@ -144,7 +175,8 @@ class _Comparison:
         return wrong
 
     def _measure(self, clusters: Mapping[str, str]) -> None:
-        level = 1 - self.config.alpha
+        # A look that may not find anything yet has an interval without bounds.
+        level = min(self.level, 1 - 1e-12)
         own = sorted(self.now.values)
         if own:
             self.mean = mean_interval(
@@ -169,7 +201,7 @@ class _Comparison:
             seed=self.config.seed,
         )
         self.p = flipped.p
-        if math.isfinite(self.sd):
+        if math.isfinite(self.sd) and self.alpha > 0:
             self.mde = mde(self.sd, len(self.pairs), alpha=self.alpha, power=self.config.power)
 
     def decided(self) -> MetricGate:
@@ -192,11 +224,15 @@ class _Comparison:
             unscored=self.now.reasons,
             abstained=_share(self.now),
             abstained_before=_share(self.before) if self.before else None,
+            look=self.look,
+            alpha=self.alpha if self.look else self.config.alpha,
         )
 
     def _outcome(self) -> tuple[Outcome, list[str]]:
         if self.invalid:
             return "invalid", self.invalid
+        if self.early:
+            return "inconclusive", [self.early]
         if cut := self.now.reasons.get("budget"):
             return "budget", [f"a cap left {cut} of {len(self.now.ids)} samples unscored"]
         checks = [self._abstentions(), self._floor(), self._loss()]
@@ -210,7 +246,9 @@ class _Comparison:
         lost = len(self.now.abstained - self.before.abstained)
         gained = len(self.before.abstained - self.now.abstained)
         rise = (lost - gained) / len(self.now.ids)
-        if rise <= self.config.max_abstained_rise or mcnemar(lost, gained) > self.config.alpha:
+        if rise <= self.config.max_abstained_rise or mcnemar(lost, gained) > (
+            self.alpha if self.look else self.config.alpha
+        ):
             return "pass", ""
         return "regression", f"{lost - gained} more answers make no claim"
 
@@ -232,16 +270,31 @@ class _Comparison:
         if self.delta is None or self.p is None or len(self.pairs) < self.config.min_n:
             return "inconclusive", f"fewer than {self.config.min_n} pairs"
         p = self.p if self.p_holm is None else self.p_holm
-        if self.delta.high < -self.margin and p <= self.config.alpha:
+        # Drawn sign patterns cannot show a p-value under 1 / (1 + flips); the interval can.
+        alpha = max(self.alpha, 1 / (1 + self.config.flips)) if self.look else self.config.alpha
+        if self.delta.high < -self.margin and p <= alpha:
             return "regression", f"the loss is proved to be more than {self.margin:g}"
         if self.config.policy == "noninferiority":
             if self.delta.low > -self.margin:
                 return "pass", ""
             return "inconclusive", f"a loss of more than {self.margin:g} is not ruled out"
+        if self.look and self.look < len(self.config.looks):
+            return self._between()
         wanted = self.config.must_detect
         if wanted is not None and (self.mde is None or self.mde > wanted):
             return "inconclusive", f"a loss of {wanted:g} could not be seen"
         return "pass", ""
+
+    def _between(self) -> tuple[Outcome, str]:
+        """Decide a look before the last: a change passes early only if no loss is left possible."""
+        assert self.delta is not None
+        assert self.look is not None
+        assert self.margin is not None
+        if self.delta.low > -self.margin:
+            return "pass", ""
+        looks = self.config.looks
+        told = f"look {self.look} of {len(looks)} leaves it open; the next one is at "
+        return "inconclusive", f"{told}{looks[self.look]} samples, the last at {looks[-1]}"
 
     def _n_needed(self) -> int | None:
         """Return the samples it takes to see what the gate is about, at this spread."""
@@ -250,7 +303,9 @@ class _Comparison:
         target = self.config.must_detect or self.margin or abs(self.delta.estimate)
         if target < 1e-6:
             return None
-        return n_needed(self.sd, target, alpha=self.alpha, power=self.config.power)
+        # The last look's own level is near to what one look would have.
+        alpha = self.config.alpha if self.look else self.alpha
+        return n_needed(self.sd, target, alpha=alpha, power=self.config.power)
 
 
 def _standard_error(interval: Interval) -> float:

@@ -39,6 +39,19 @@ class Tally:
         """The samples that were to be scored."""
         return set(self.scores)
 
+    def only(self, names: Iterable[str]) -> Tally:
+        """Return the scores of some samples, in their order."""
+        kept = [name for name in names if name in self.scores]
+        return Tally(
+            self.metric,
+            {name: self.values[name] for name in kept if name in self.values},
+            {name: self.unscored[name] for name in kept if name in self.unscored},
+            {name: self.scores[name] for name in kept},
+            {score.judge for name in kept for score in self.scores[name]},
+            {score.fingerprint for name in kept for score in self.scores[name]},
+            [name for name in self.repeated if name in set(kept)],
+        )
+
     @property
     def reasons(self) -> dict[str, int]:
         """How many samples are unscored, by reason, most frequent first; without abstentions."""

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import UsageProblem, nearest
 from llmops_kernel.magics._inputs import bound_or_file
+from llmops_kernel.magics._judge_run import is_offline, name_of, panel, run_told
 from llmops_kernel.magics.hooks import say
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmops_kernel.judge.data.problems import Dataset
-    from llmops_kernel.judge.judges.jury import Jury
-    from llmops_kernel.judge.judges.protocol import Judge
     from llmops_kernel.judge.metrics.base import Metric
     from llmops_kernel.judge.scores import Score
     from llmops_kernel.magics.judge_results import Comparison, Judgement
     from llmops_kernel.session import Session
 
-OFFLINE = "offline"
 _OFFLINE_METRICS = ("lexical_support", "entity_consistency", "embedding_relevance")
 _LABEL = re.compile(r"([A-Za-z_]\w*)\s*:\s+(.+)", re.DOTALL)
-_CITED = re.compile(r"\s*\[\d{1,3}(?:\s*,\s*\d{1,3})*\]")
 _LAST = 50  # traces that are looked through for the last answer
-_BAR_AFTER = 0.5  # seconds
 
 
 def judged(
@@ -44,36 +39,26 @@ def judged(
     from llmops_kernel.judge.gating import load_config
     from llmops_kernel.judge.judges.offline import BADGE
     from llmops_kernel.judge.report import build_report
-    from llmops_kernel.judge.runner import run
     from llmops_kernel.magics.judge_results import Judgement
 
-    offline = args.judge == OFFLINE
+    offline = is_offline(args.judge, names)
     metrics = _metrics(args.metrics, criteria, offline=offline)
     # All that can be wrong is found out before anything is paid for.
-    baseline = _scores(args.baseline, names, "--baseline") if args.baseline else None
+    baseline = scores_named(args.baseline, names, "--baseline") if args.baseline else None
     config = load_config(args.gate) if args.gate else GateConfig()
     if args.gate and baseline is None and not config.floors:
         raise UsageProblem("--gate needs a baseline or a floor", hint="--baseline NAME_OR_FILE")
-    judge = _judge(session, args.judge)
-    _say_estimate(dataset, metrics, judge, quiet=args.quiet)
-    with _progress(shown=not args.quiet and not session.settings.static) as progress:
-        result = run(
-            dataset.samples,
-            metrics,
-            judge,
-            concurrency=args.concurrency,
-            max_usd=args.budget,
-            journal=args.journal,
-            progress=progress,
-        )
+    dataset, by_people = labels_on(dataset, args.labels)
+    judge, second = panel(session, args, names)
+    result = run_told(session, args, dataset.samples, metrics, judge, second)
     gate = None
     if baseline is not None or args.gate:
         gate = decide(result.scores, baseline, config, samples=dataset.samples)
     report = build_report(
         dataset.samples, result.scores, gate=gate, problems=dataset.counts,
-        title=f"Judged by {judge.id}",
+        title=f"Judged by {name_of(judge, second)}",
     )  # fmt: skip
-    notes = list(result.notes)
+    notes = [*result.notes, *by_people]
     if result.stopped:
         notes.append(f"Ended early: {result.stopped}")
     if offline:
@@ -82,7 +67,7 @@ def judged(
         dataset,
         result,
         report,
-        judge.id,
+        name_of(judge, second),
         tuple(notes),
         gate,
         args.baseline or "the floors",
@@ -91,8 +76,8 @@ def judged(
     )
 
 
-def dataset_named(name: str, names: Mapping[str, Any]) -> Dataset:
-    """Return the data set that ``--data`` names: a variable first of all, or a file.
+def dataset_named(name: str, names: Mapping[str, Any], flag: str = "--data") -> Dataset:
+    """Return the data set that a flag names: a variable first of all, or a file.
 
     Raises:
         UsageProblem: It is neither, or holds no sample.
@@ -100,7 +85,7 @@ def dataset_named(name: str, names: Mapping[str, Any]) -> Dataset:
     from llmops_kernel.judge.data.given import dataset_of
     from llmops_kernel.magics.judge_results import Judgement
 
-    value = bound_or_file("--data", name, names)
+    value = bound_or_file(flag, name, names)
     dataset = value.dataset if isinstance(value, Judgement) else dataset_of(value)
     for problem in dataset.problems[:3]:
         say(f"{name}, {problem}")
@@ -117,6 +102,7 @@ def last_answer(session: Session) -> Dataset:
     """
     from llmops_kernel.judge.data import from_traces
     from llmops_kernel.judge.data.problems import Dataset
+    from llmops_kernel.judge.judges.signals import uncited
 
     found = from_traces(session.store, limit=_LAST)
     if not found.samples:
@@ -127,8 +113,8 @@ def last_answer(session: Session) -> Dataset:
         )
     newest = found.samples[0].trace_id
     sample = [each for each in found.samples if each.trace_id == newest][-1]
-    # The marks would count as figures that no passage holds.
-    return Dataset((replace(sample, response=_CITED.sub("", sample.response)),))
+    # The marks are no part of what is said, and judges would read them as figures.
+    return Dataset((replace(sample, response=uncited(sample.response)),))
 
 
 def compared(current: str, baseline: str, names: Mapping[str, Any]) -> Comparison:
@@ -141,7 +127,7 @@ def compared(current: str, baseline: str, names: Mapping[str, Any]) -> Compariso
     from llmops_kernel.judge.gating import samples_of
     from llmops_kernel.magics.judge_results import Comparison, Judgement
 
-    now, before = (_scores(each, names, "%judge compare") for each in (current, baseline))
+    now, before = (scores_named(each, names, "%judge compare") for each in (current, baseline))
     known = names.get(current)
     samples = known.dataset.samples if isinstance(known, Judgement) else samples_of(now, None)
     gate = decide(now, before, GateConfig(min_n=2), samples=samples)
@@ -198,40 +184,30 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
 
 
-def _judge(session: Session, name: str) -> Judge | Jury:
-    from llmops_kernel.judge.judges import Jury, OfflineJudge, judge_of
+def labels_on(dataset: Dataset, paths: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:
+    """Return a data set with the labels of files, and which of them do not count.
 
-    names = [each.strip() for each in name.split(",") if each.strip()]
-    if names == [OFFLINE]:
-        return OfflineJudge()
-    if not names or OFFLINE in names:
-        raise UsageProblem("A jury is made of models", hint="--judge gpt-4o-mini,claude-haiku-4-5")
-    judges = tuple(judge_of(session, each) for each in names)
-    return judges[0] if len(judges) == 1 else Jury(judges)
+    Raises:
+        UsageProblem: There is no such file.
+        StoreError: It cannot be read.
+    """
+    if not paths:
+        return dataset, ()
+    from llmops_kernel.judge.labelling import labelled
 
-
-def _say_estimate(
-    dataset: Dataset, metrics: Sequence[Metric], judge: Judge | Jury, *, quiet: bool
-) -> None:
-    from llmops_kernel.display import count, dollars
-    from llmops_kernel.judge.runner import estimate
-
-    if quiet:
-        return
-    expected = estimate(dataset.samples, metrics, judge)
-    samples = f"{count(len(dataset))} sample{'s' * (len(dataset) != 1)}"
-    if not expected.calls:
-        say(f"{samples}, no call, $0.00")
-        return
-    book = " simulated" if expected.simulated else ""
-    calls = f"{count(expected.calls)} call{'s' * (expected.calls != 1)}"
-    say(
-        f"{samples}, {calls}, about {dollars(expected.usd)}{book}, "
-        f"at most {dollars(expected.most_usd)} without repairs"
-    )
+    found = labelled(dataset.samples, *paths)
+    told = list(found.notes)
+    for metric, alpha in (found.agreement or {}).items():
+        told.append(f"{metric}: Krippendorff's alpha of the raters {alpha.estimate:.3f}")
+    return replace(dataset, samples=found.samples), tuple(told)
 
 
-def _scores(name: str, names: Mapping[str, Any], flag: str) -> Sequence[Score]:
+def scores_named(name: str, names: Mapping[str, Any], flag: str) -> Sequence[Score]:
+    """Return the scores of a variable or a file.
+
+    Raises:
+        UsageProblem: It holds none, or is neither.
+    """
     from llmops_kernel.judge.results import load_scores
     from llmops_kernel.judge.runner import RunResult
     from llmops_kernel.magics.judge_results import Judgement
@@ -244,28 +220,3 @@ def _scores(name: str, names: Mapping[str, Any], flag: str) -> Sequence[Score]:
     raise UsageProblem(
         f"{flag}: {name!r} holds no scores", hint="Give a result of %%judge, or a file of scores"
     )
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[int, int, int], None] | None]:
-    """Show how far a run is, on one line of stderr that goes away at the end."""
-    if not shown:
-        yield None
-        return
-    from tqdm.std import tqdm  # type: ignore[import-untyped]
-
-    class Bar(tqdm):  # type: ignore[misc]
-        monitor_interval = 0  # no thread is needed to redraw it
-
-    bar = Bar(unit="score", delay=_BAR_AFTER, leave=False)
-
-    def tell(done: int, total: int, usd_nano: int) -> None:
-        bar.total = total
-        if usd_nano:
-            bar.set_postfix_str(f"${usd_nano / 1e9:.4f}", refresh=False)
-        bar.update(done - bar.n)
-
-    try:
-        yield tell
-    finally:
-        bar.close()

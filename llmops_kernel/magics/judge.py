@@ -27,7 +27,12 @@ from llmops_kernel.magics._flags import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmops_kernel.magics.judge_results import Comparison, Judgement
+    from llmops_kernel.magics.judge_results import (
+        Calibrated,
+        Comparison,
+        Judgement,
+        Labelling,
+    )
 
 _METRICS = argument(
     "metrics",
@@ -40,8 +45,19 @@ _JUDGE = argument(
     "--judge",
     default="offline",
     metavar="NAME",
-    help="offline (heuristics, the default), a model or alias, or several with commas: a jury",
+    help="offline (heuristics, the default), a model or alias, several with commas (a jury), or a "
+    "variable that holds one, or a judge of your own",
 )
+_ESCALATE = argument(
+    "--escalate", metavar="MODEL", help="have this model decide where a jury's votes are split"
+)
+_LABELS = argument(
+    "--labels", action="append", default=[], metavar="FILE", help="people's labels (%%judge label)"
+)
+_DATA = argument(
+    "data", metavar="DATA", help="samples, rows, a table or a result of %%%%judge; or a JSONL file"
+)
+_METRIC = argument("--metric", required=True, metavar="NAME", help="such as faithfulness")
 _BUDGET = argument("--budget", type=dollars, metavar="USD", help="cap for this run")
 _CONCURRENCY = argument(
     "--concurrency", type=int, default=16, metavar="N", help="calls at a time (16)"
@@ -96,15 +112,52 @@ class JudgeMagics(SessionMagics):
         QUIET,
         help="tell what changed between two runs",
     )
+    @subcommand(
+        "label",
+        _DATA,
+        _METRIC,
+        argument("--n", type=int, default=30, metavar="N", help="how many samples (30)"),
+        argument(
+            "--pairwise",
+            metavar="BASE",
+            help="show the answers of another set beside these, in both orders",
+        ),
+        argument("--grades", type=int, default=0, metavar="K", help="1 to K, not yes or no"),
+        argument("--seed", type=int, default=0, metavar="S", help="draws the samples"),
+        argument("--rater", metavar="NAME", help="who labels (you)"),
+        argument("--labels", metavar="FILE", help="the file of labels (DATA.labels.jsonl)"),
+        OUT,
+        QUIET,
+        help="label answers by hand, blind to scores and systems",
+    )
+    @subcommand(
+        "calibrate",
+        _DATA,
+        _METRIC,
+        _JUDGE,
+        argument("--human", metavar="NAME", help="the label to compare with (the metric's own)"),
+        _LABELS,
+        argument("--scores", metavar="NAME_OR_FILE", help="take these scores, and ask no judge"),
+        argument("--pairwise", metavar="BASE", help="the other answers, for the metric pairwise"),
+        argument("--within", type=float, metavar="SHARE", help="tell the labels for this interval"),
+        _ESCALATE,
+        _BUDGET,
+        _JOURNAL,
+        _CONCURRENCY,
+        OUT,
+        QUIET,
+        help="correct a judge's mean by people's labels, and tell where it leans",
+    )
     @_typed_as_judge
     def judge_line(
         self, line: str, local_ns: Mapping[str, Any] | None = None
-    ) -> Judgement | Comparison | None:
-        """Show, write and compare what a judge found, or measure the last answer.
+    ) -> Judgement | Comparison | Labelling | Calibrated | None:
+        """Show, write and compare what a judge found, label by hand, and calibrate a judge.
 
         %%judge measures a data set; %%judge --help shows what it takes.
 
-        Examples: ``%judge last``, ``%judge compare now before``, ``%judge report --html p.html``.
+        Examples: ``%judge last``, ``%judge compare now before``, ``%judge label answers --metric
+        correctness``, ``%judge report --html p.html``.
         """
         args = parse(JudgeMagics.judge_line, line)
         if args is None:
@@ -112,10 +165,19 @@ class JudgeMagics(SessionMagics):
         from llmops_kernel.magics import _judging
 
         names = {**self.names, **(local_ns or {})}
-        result: Judgement | Comparison
+        result: Judgement | Comparison | Labelling | Calibrated
         match args.verb:
+            case "label":
+                from llmops_kernel.magics._labelling import labelling
+
+                result = labelling(self._source.get(), args, names, widgets=self._has_kernel)
+            case "calibrate":
+                from llmops_kernel.magics._labelling import calibrated
+
+                result = calibrated(self._source.get(), args, names)
             case "last":
-                args.baseline = args.gate = args.journal = None
+                args.baseline = args.gate = args.journal = args.escalate = None
+                args.labels = []
                 args.concurrency = _CONCURRENCY.kwds["default"]
                 session = self._source.get()
                 result = self._keep(
@@ -138,6 +200,8 @@ class JudgeMagics(SessionMagics):
     @_JUDGE
     @_BASELINE
     @_GATE
+    @_LABELS
+    @_ESCALATE
     @_BUDGET
     @_JOURNAL
     @_CONCURRENCY
@@ -172,6 +236,11 @@ class JudgeMagics(SessionMagics):
         return self.finish(
             args, self._keep(_judging.judged(self._source.get(), args, dataset, cell, names))
         )
+
+    @property
+    def _has_kernel(self) -> bool:
+        """Whether a front end may show widgets; a plain shell shows text."""
+        return getattr(self.shell, "kernel", None) is not None
 
     def _keep(self, result: Judgement) -> Judgement:
         self._last = result

@@ -50,7 +50,7 @@ def test_json_is_one_object(capsys, data):
     code, text, _ = call(capsys, "run", data, "--metrics", "lexical_support", "--json")
     facts = json.loads(text)
     assert code == 0
-    assert facts["judge"] == "offline-heuristic@1"
+    assert facts["judge"] == "offline-heuristic@2"
     assert sum(facts["problems"].values()) == 1
 
 

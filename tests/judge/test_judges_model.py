@@ -245,7 +245,7 @@ def test_a_jury_has_one_score_of_all_members():
     relevance, lexical = result.scores
     assert (relevance.value, relevance.calls, relevance.detail["split"]) == (0.5, 2, True)
     assert relevance.judge == "jury:mean(stub/judge+stub/other)"
-    assert lexical.judge == "offline-heuristic@1"
+    assert lexical.judge == "offline-heuristic@2"
 
 
 def test_an_estimate_is_near_what_a_run_takes():

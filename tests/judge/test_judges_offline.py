@@ -37,7 +37,7 @@ def test_lexical_support_follows_content(response, high):
     found = score("lexical_support", response)
     assert (found.value >= 0.6) == high
     assert found.verdicts[0].verdict == ("found" if high else "not_found")
-    assert found.judge == "offline-heuristic@1"
+    assert found.judge == "offline-heuristic@2"
 
 
 def test_altered_figures_and_names_are_seen():
@@ -129,3 +129,19 @@ def test_two_runs_say_the_same():
     first = run(samples, metrics, OfflineJudge(), concurrency=8)
     assert run(samples, metrics, OfflineJudge(), concurrency=1).scores == first.scores
     assert (first.calls, first.usd_nano) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "mark", ["[1]", "[1, 3]", "[^2]", "[1-3]", "[2][4]", "\u30103\u2020source\u3011"]
+)
+def test_marks_of_citations_are_no_figures(mark):
+    metrics = metrics_of(["entity_consistency", "lexical_support"])
+    passage = ("Card replacement costs 5 EUR.",)
+    plain = Sample("1", "q", "Card replacement costs 5 EUR.", passage)
+    cited = Sample("1", "q", f"Card replacement costs 5 EUR {mark}.", passage)
+    one, other = (run([each], metrics, OfflineJudge()).scores for each in (plain, cited))
+    assert [s.value for s in other] == [s.value for s in one]
+    assert other[0].verdicts == one[0].verdicts
+    # Brackets that are no marks stay figures.
+    year = Sample("1", "q", "Card replacement costs 5 EUR [2024].", passage)
+    assert run([year], metrics, OfflineJudge()).scores[0].value < 1

@@ -241,7 +241,8 @@ def test_completion(data, shell):
             found = list(shell.Completer.completions(source, len(source)))
         return [source[: each.start] + each.text for each in found]
 
-    assert complete("%judge c") == ["%judge compare"]
+    assert sorted(complete("%judge c")) == ["%judge calibrate", "%judge compare"]
+    assert complete("%judge la") == ["%judge last", "%judge label"]
     assert complete("%%judge --data goo") == ["%%judge --data good"]
     assert "%%judge --judge offline" in complete("%%judge --judge off")
     assert complete("%%judge --conc") == ["%%judge --concurrency"]

@@ -10,6 +10,8 @@ from llmops_kernel.judge.data.dedupe import Duplicate, dedupe, similarity
 from llmops_kernel.judge.data.importers import (
     from_datasets,
     from_deepeval,
+    from_langfuse,
+    from_phoenix,
     from_promptflow,
     from_ragas,
     from_traces,
@@ -30,6 +32,8 @@ __all__ = [
     "dump",
     "from_datasets",
     "from_deepeval",
+    "from_langfuse",
+    "from_phoenix",
     "from_promptflow",
     "from_ragas",
     "from_traces",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llmops_kernel.judge.metrics.base import Metric
     from llmops_kernel.judge.prompts.text import Task
 
-OFFLINE = "offline-heuristic@1"
+OFFLINE = "offline-heuristic@2"
 BADGE = "offline heuristic, not an LLM or human judgement"
 SIGNALS = ("lexical_support", "entity_consistency", "embedding_relevance")
 _MEASURED = Path(__file__).with_name("offline_measured.json")

@@ -29,6 +29,10 @@ _MONTHS = {
     "july": "7", "august": "8", "september": "9", "october": "10", "november": "11",
     "december": "12",
 }  # fmt: skip
+# Marks such as [1], [2, 3] or [^4] name a passage; they are no part of what is said.
+_CITED = re.compile(
+    r"\s*(?:\[\^?\d{1,3}(?:\s*[,;-]\s*\^?\d{1,3})*\]|\u3010[^\u3010\u3011]{1,40}\u3011)"
+)
 _LONG = 400
 _POLITE = re.compile(
     r"(?:(?:i am|i'm|we are|we're) )?(?:sorry|unfortunately|apologies|thank|please|hello|hi\b"
@@ -137,6 +141,11 @@ class Evidence:
             if len(places) > 600:
                 break
         return sorted(places)
+
+
+def uncited(answer: str) -> str:
+    """Return an answer without the marks of its citations; text without any comes back as it is."""
+    return _CITED.sub("", answer)
 
 
 def claims_of(answer: str) -> list[str]:

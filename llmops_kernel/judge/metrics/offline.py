@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from llmops_kernel.judge.judges.offline import OFFLINE
-from llmops_kernel.judge.judges.signals import Evidence, claims_of, entities_found, is_refusal
+from llmops_kernel.judge.judges.signals import (
+    Evidence,
+    claims_of,
+    entities_found,
+    is_refusal,
+    uncited,
+)
 from llmops_kernel.judge.metrics.base import Ask, Finding, Metric
 from llmops_kernel.judge.metrics.relevance import builtin_embedder, cosine
 from llmops_kernel.judge.scores import Verdict
@@ -40,7 +46,7 @@ class LexicalSupport(Metric):
         """Compare sentence by sentence."""
         if too_long := _too_long(self.name, sample):
             return too_long
-        claims = claims_of(sample.response)
+        claims = claims_of(uncited(sample.response))
         if not claims or is_refusal(sample.response):
             return [Finding(self.name, unscored="abstained", reason="The answer makes no claim")]
         evidence = Evidence(sample.retrieved_contexts)
@@ -67,7 +73,8 @@ class LexicalSupport(Metric):
 class EntityConsistency(Metric):
     """Share of the answer's figures, dates, amounts and names that the passages hold.
 
-    Without any it has nothing to say: ``abstained``.
+    Marks of citations such as [1] are none of its figures. Without any figure or name it has
+    nothing to say: ``abstained``.
     """
 
     needs = ("response", "retrieved_contexts")
@@ -83,7 +90,7 @@ class EntityConsistency(Metric):
         if too_long := _too_long(self.name, sample):
             return too_long
         evidence = Evidence(sample.retrieved_contexts)
-        held, lacking = entities_found(sample.response, evidence)
+        held, lacking = entities_found(uncited(sample.response), evidence)
         if not held and not lacking:
             return [Finding(self.name, unscored="abstained", reason="No figure and no name")]
         verdicts = (

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmops_kernel.errors import UsageProblem
-from llmops_kernel.judge.data.labels import human_value
-from llmops_kernel.judge.stats.agreement import cohen_kappa
-from llmops_kernel.judge.stats.correction import ppi_mean, rogan_gladen
-from llmops_kernel.judge.stats.detection import average_ranks, detection
+from llmops_kernel.judge.calibration.calibrate import calibration_of
+from llmops_kernel.judge.calibration.model import Calibration
+from llmops_kernel.judge.juries import JuryAgreement, jury_agreement
+from llmops_kernel.judge.plain import members
+from llmops_kernel.judge.stats.detection import average_ranks
 from llmops_kernel.judge.stats.intervals import Interval, mean_interval
 from llmops_kernel.judge.tally import Tally, tally
 
@@ -23,35 +23,8 @@ if TYPE_CHECKING:
     from llmops_kernel.judge.scores import Score, Verdict
 
 WORST = 10
-_STEPS = 4  # scores are rounded to fifths of a scale before kappa: 0, 0.25, ... 1
 
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How a judge compares with the people who labelled.
-
-    Attributes:
-        state: "uncalibrated" until there are labels on scored samples.
-        labels: Scored samples that people labelled.
-        kappa: Cohen's kappa with people; quadratic where they gave grades. None where undefined.
-        human_mean: What people said on average, of the labelled samples.
-        corrected: The mean of all samples, corrected by the labels (PPI++); None with fewer than
-            two labelled or two other samples.
-        cross_check: The same by Rogan and Gladen's formula, for yes-or-no labels.
-        note: Why something is missing.
-    """
-
-    state: Literal["uncalibrated", "calibrated"] = "uncalibrated"
-    labels: int = 0
-    kappa: Interval | None = None
-    human_mean: float | None = None
-    corrected: Interval | None = None
-    cross_check: Interval | None = None
-    note: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figures as plain data."""
-        return _members(self)
+__all__ = ["Calibration", "MetricReport", "Report", "WorstSample", "build_report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +78,7 @@ class MetricReport:
             likes long answers shows here. None without spread.
         calibration: How the judge compares with people.
         worst: The lowest scores, lowest first.
+        jury: How its members voted; None for a single judge.
     """
 
     metric: str
@@ -121,10 +95,11 @@ class MetricReport:
     length_correlation: float | None
     calibration: Calibration
     worst: tuple[WorstSample, ...]
+    jury: JuryAgreement | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures as plain data."""
-        return _members(self)
+        return members(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +144,7 @@ class Report:
             "usd_nano": self.usd_nano,
             "simulated_nano": self.simulated_nano,
         }
-        return {"format": "llmops-judge-report", "version": 1, **_members(self), "totals": totals}
+        return {"format": "llmops-judge-report", "version": 1, **members(self), "totals": totals}
 
 
 def build_report(
@@ -219,8 +194,9 @@ def _metric(own: Tally, by_id: Mapping[str, Sample], level: float, seed: int) ->
         usd_nano=sum(score.usd_nano for score in every if not score.simulated),
         simulated_nano=sum(score.usd_nano for score in every if score.simulated),
         length_correlation=_length_correlation(own, by_id),
-        calibration=_calibration(own, by_id, level),
+        calibration=calibration_of(own, by_id, level=level, seed=seed, raw=mean),
         worst=_worst(own, by_id),
+        jury=jury_agreement(every, level=level),
     )
 
 
@@ -247,69 +223,6 @@ def _worst(own: Tally, by_id: Mapping[str, Sample]) -> tuple[WorstSample, ...]:
     return tuple(found)
 
 
-def _calibration(own: Tally, by_id: Mapping[str, Sample], level: float) -> Calibration:
-    said = {name: human_value(by_id[name], own.metric) for name in own.values if name in by_id}
-    human = {name: value for name, value in said.items() if value is not None}
-    if not human:
-        return Calibration(note="nobody has labelled scored samples yet")
-    outside = sum(not 0 <= value <= 1 for value in human.values())
-    if outside:
-        return Calibration(labels=len(human), note="labels are not on the metric's scale, 0 to 1")
-    truth = list(human.values())
-    seen = [own.values[name] for name in human]
-    rest = [name for name in own.values if name not in human]
-    graded = not set(truth) <= {0.0, 1.0}
-    corrected = None
-    notes = []
-    if len(human) > 1 and len(rest) > 1:
-        corrected = ppi_mean(
-            truth,
-            seen,
-            [own.values[name] for name in rest],
-            clusters_labelled=[by_id[name].cluster for name in human],
-            clusters_unlabelled=[by_id[n].cluster if n in by_id else "" for n in rest],
-            level=level,
-        )
-    else:
-        notes.append("a corrected mean needs two labelled and two other samples")
-    cross_check = None
-    if not graded:
-        try:
-            cross_check = _cross_check(own, truth, seen, level)
-        except UsageProblem as problem:
-            notes.append(f"no cross-check: {problem.message[0].lower()}{problem.message[1:]}")
-    return Calibration(
-        state="calibrated",
-        labels=len(human),
-        kappa=_kappa(truth, seen, level, graded=graded),
-        human_mean=sum(truth) / len(truth),
-        corrected=corrected,
-        cross_check=cross_check,
-        note="; ".join(notes),
-    )
-
-
-def _kappa(truth: list[float], seen: list[float], level: float, *, graded: bool) -> Interval | None:
-    if not graded:
-        return detection(truth, seen, level=level).kappa
-    grades = [[round(value * _STEPS) for value in side] for side in (truth, seen)]
-    labels = range(_STEPS + 1)
-    return cohen_kappa(grades[0], grades[1], weights="quadratic", labels=labels, level=level)
-
-
-def _cross_check(own: Tally, truth: list[float], seen: list[float], level: float) -> Interval:
-    found = detection(truth, seen, level=level)
-    return rogan_gladen(
-        sum(value >= found.threshold for value in own.values.values()),
-        len(own.values),
-        true_positives=found.true_positives,
-        false_negatives=found.false_negatives,
-        true_negatives=found.true_negatives,
-        false_positives=found.false_positives,
-        level=level,
-    )
-
-
 def _length_correlation(own: Tally, by_id: Mapping[str, Sample]) -> float | None:
     names = [name for name in own.values if name in by_id]
     if len(names) < 3:
@@ -319,20 +232,3 @@ def _length_correlation(own: Tally, by_id: Mapping[str, Sample]) -> float | None
     if np.ptp(values) == 0 or np.ptp(lengths) == 0:
         return None
     return float(np.corrcoef(values, lengths)[0, 1])
-
-
-def _members(value: Any) -> dict[str, Any]:
-    return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
-
-
-def _plain(value: Any) -> Any:
-    """Return dataclasses, tuples and mappings as plain data."""
-    if isinstance(value, Interval | WorstSample) or hasattr(value, "exit_code"):
-        return value.as_dict()
-    if hasattr(value, "__dataclass_fields__"):
-        return _members(value)
-    if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {str(name): _plain(each) for name, each in value.items()}
-    return value

@@ -5,13 +5,14 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from llmops_kernel.judge.report.calibrated import calibration_rows, jury_line
 from llmops_kernel.judge.report.figures import clean, cost, counts, share, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llmops_kernel.judge.gate import GateResult
-    from llmops_kernel.judge.report.model import Calibration, MetricReport, Report, WorstSample
+    from llmops_kernel.judge.report.model import MetricReport, Report, WorstSample
 
 _SHOWN = 2_000  # characters of a question, answer or verdict
 # Colours of the system follow its light or dark mode by themselves.
@@ -97,6 +98,7 @@ def _overview(metrics: Sequence[MetricReport]) -> str:
             each.metric,
             ", ".join(each.judges),
             spread(each.mean),
+            spread(each.calibration.corrected),
             f"{each.scored} of {each.samples}",
             counts(dict(each.unscored)),
             str(each.abstained),
@@ -106,33 +108,37 @@ def _overview(metrics: Sequence[MetricReport]) -> str:
         )
         for each in metrics
     ]
-    head = ("Metric", "Judge", "Mean [interval]", "Scored", "Unscored", "Abstained", "Calls",
-            "Cost", "Calibration")  # fmt: skip
-    return _table(head, rows, "23567")
+    head = ("Metric", "Judge", "Mean [interval]", "Corrected by labels", "Scored", "Unscored",
+            "Abstained", "Calls", "Cost", "Calibration")  # fmt: skip
+    return _table(head, rows, "234678")
 
 
 def _metric(metric: MetricReport) -> str:
     parts = [f"<h3>{_text(metric.metric)}</h3>"]
-    parts.append(f"<p>{_text(_calibration(metric.calibration))}</p>")
+    parts.append(_calibration(metric))
     if metric.mean:
         facts = f"interval: {metric.mean.method}, {metric.mean.clusters} independent groups"
         if metric.length_correlation is not None:
             facts += f" · correlation with the answer's length: {metric.length_correlation:+.2f}"
         parts.append(f"<p>{_text(facts)}</p>")
+    if metric.jury:
+        parts.append(f"<p>{_text(jury_line(metric.jury))}</p>")
     if metric.worst:
         parts.append(f"<h4>Lowest {len(metric.worst)} scores</h4>")
         parts.extend(_worst(each) for each in metric.worst)
     return "\n".join(parts)
 
 
-def _calibration(found: Calibration) -> str:
+def _calibration(metric: MetricReport) -> str:
+    """Return the table of what people's labels say, or that there are none."""
+    found = metric.calibration
     if found.state == "uncalibrated":
-        return f"Uncalibrated: {found.note}."
-    text = f"{found.labels} labels: kappa {spread(found.kappa)}, people's mean "
-    text += f"{share(found.human_mean)}, corrected mean {spread(found.corrected)}"
-    if found.cross_check:
-        text += f", cross-check {spread(found.cross_check)}"
-    return f"{text}. {found.note}".strip()
+        badge = '<span class="badge">Uncalibrated</span>'
+        return f"<p>{badge} {_text(found.note)}: the mean is the judge's word alone.</p>"
+    head = ("By people's labels", "Value [interval]")
+    table = _table(head, calibration_rows(found), "1")
+    note = f"<p>{_text(found.note)}</p>" if found.note else ""
+    return f"<h4>Calibration: {found.labels} labels</h4>\n{table}{note}"
 
 
 def _worst(sample: WorstSample) -> str:

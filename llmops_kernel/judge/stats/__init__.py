@@ -17,17 +17,20 @@ from llmops_kernel.judge.stats.intervals import (
 from llmops_kernel.judge.stats.multiple import holm
 from llmops_kernel.judge.stats.paired import SignFlip, mcnemar, paired_difference, sign_flip
 from llmops_kernel.judge.stats.power import mde, n_needed
+from llmops_kernel.judge.stats.sequential import alpha_spent, look_levels
 
 __all__ = [
     "Detection",
     "Interval",
     "SignFlip",
+    "alpha_spent",
     "auc",
     "bootstrap_mean",
     "cohen_kappa",
     "detection",
     "holm",
     "krippendorff_alpha",
+    "look_levels",
     "mcnemar",
     "mde",
     "mean_interval",
