@@ -1,0 +1,153 @@
+"""Stopping servers, and seeing which are alive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmops_kernel.errors import LLMOpsError, StoreError
+from llmops_kernel.serve import record as records
+from llmops_kernel.serve.servers import process as processes
+from llmops_kernel.serve.servers.ready import Caller
+from llmops_kernel.serve.servers.starting import end_leftovers, remove
+
+if TYPE_CHECKING:
+    from llmops_kernel.serve.record import ServerRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A server as it was found.
+
+    Attributes:
+        record: What is written down of it.
+        state: ``ready``, ``degraded`` (some replicas do not answer), ``unwell`` (none does, but a
+            process lives), or ``dead``.
+        answering: Replicas that answer.
+        rss: Bytes of memory its processes have in use; None if that cannot be known.
+    """
+
+    record: ServerRecord
+    state: str
+    answering: int
+    rss: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what lists show; never a key."""
+        record = self.record
+        return {
+            "name": record.name,
+            "model": record.source.rpartition("/")[2] or record.source,
+            "engine": record.engine,
+            "state": self.state,
+            "answering": self.answering,
+            "replicas": len(record.replicas),
+            "slots": record.slots,
+            "context": record.context,
+            "urls": [each.url for each in record.replicas],
+            "pids": [each.process.pid for each in record.replicas if each.process],
+            "usd_input": record.usd_input,
+            "usd_output": record.usd_output,
+            "usd_per_1m": "free" if record.free else f"{record.usd_input} / {record.usd_output}",
+            "rss": self.rss,
+            "ready_s": record.ready_s,
+            "capabilities": record.capabilities,
+            "kept": record.owner is None,
+            "idle_s": record.idle_s,
+        }
+
+
+def stop_server(name: str) -> bool:
+    """Stop a server and forget it; say whether a process had run.
+
+    The record goes first, so that no further call is sent to it. Servers that somebody else runs
+    are only forgotten.
+
+    Raises:
+        UsageProblem: There is no such server.
+    """
+    try:
+        record = records.read_record(name)
+    except StoreError:
+        remove(name)  # damaged: its processes cannot be known
+        return end_leftovers(name)
+    (records.folder_of(name) / records.RECORD).unlink(missing_ok=True)
+    ended = [processes.end(each.process) for each in record.replicas if each.process is not None]
+    remove(name)
+    return any(ended)
+
+
+def stop_owned(name: str) -> bool:
+    """Stop a server if this process is the one that it ends with; say whether it was."""
+    try:
+        owner = records.read_record(name).owner
+    except LLMOpsError:
+        return False
+    if owner is None or owner.pid != processes.this_process().pid:
+        return False
+    return stop_server(name)
+
+
+def look(name: str, *, ask: bool = True) -> Seen:
+    """Look whether a server is alive.
+
+    Args:
+        name: The server.
+        ask: Whether to ask each replica; without, only its process is looked for.
+
+    Raises:
+        UsageProblem: There is no such server.
+        StoreError: Its record cannot be read.
+    """
+    record = records.read_record(name)
+    living = [
+        each for each in record.replicas if each.process is None or processes.alive(each.process)
+    ]
+    answering = [each for each in living if not ask or _healthy(record, each.url)]
+    if not living or (record.attached and not answering):
+        state = "dead"
+    elif not answering:
+        state = "unwell"
+    else:
+        state = "ready" if len(answering) == len(record.replicas) else "degraded"
+    sizes = [processes.resident_bytes(each.process) for each in living if each.process]
+    known = [size for size in sizes if size is not None]
+    return Seen(record, state, len(answering), sum(known) if known else None)
+
+
+def look_at_all(*, ask: bool = True) -> list[Seen]:
+    """Look at every registered server; records that cannot be read are left out."""
+    found = []
+    for name in records.names():
+        try:
+            found.append(look(name, ask=ask))
+        except StoreError:
+            continue
+    return found
+
+
+def read_log(name: str, lines: int = 40) -> str:
+    """Return the end of a server's log, also after it was stopped.
+
+    Raises:
+        UsageProblem: There never was such a server.
+    """
+    log = records.folder_of(name) / records.LOG
+    if not log.is_file():
+        records.read_record(name)  # says that it does not exist
+    return processes.tail(log, lines)
+
+
+def key_of(record: ServerRecord) -> str:
+    """Return the key that a server we run asks for; "" if it asks for none."""
+    if not record.capabilities.get("keyed") or record.attached:
+        return ""
+    try:
+        return (records.folder_of(record.name) / records.KEY).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _healthy(record: ServerRecord, url: str) -> bool:
+    caller = Caller(url, key_of(record))
+    return caller.healthy("/health", 2.0) or bool(record.attached and caller.models())

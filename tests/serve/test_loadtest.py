@@ -1,0 +1,151 @@
+"""Load tests: raw percentiles, waiting counted from when it began, whole answers, batching."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmops_kernel.errors import UsageProblem
+from llmops_kernel.serve.loadtest import Goal, Load, Sample, load_test, percentile
+from llmops_kernel.serve.servers.starting import Wanted, start_server
+from llmops_kernel.serve.servers.stopping import key_of
+
+Liar = Callable[..., Path]
+PROMPTS = ["one", "two"]
+
+
+@contextmanager
+def serving(model: Path) -> Iterator[Goal]:
+    record = start_server(str(model), wanted=Wanted(wait_s=20.0)).record
+    yield Goal(record.replicas[0].url, record.model, key_of(record), "liar")
+
+
+def test_an_engine_that_batches(liar: Liar) -> None:
+    with serving(liar(pause=0.01)) as goal:
+        test = load_test(goal, [Load(1, requests=4), Load(8, requests=24)], prompts=PROMPTS)
+    assert test.batches is True
+    assert test.row(clients=1).streams_at_once == pytest.approx(1.0, abs=0.05)
+    assert test.row(clients=8).streams_at_once > 3
+    assert all(row.completeness == 1 for row in test.rows)
+    assert test.row(clients=8).tokens_per_s > test.row(clients=1).tokens_per_s
+    assert all(each.tokens == 8 for run in test.runs for each in run.samples)
+
+
+def test_an_engine_that_does_not_batch_is_named(liar: Liar) -> None:
+    with serving(liar("serial", pause=0.01)) as goal:
+        test = load_test(goal, [Load(1, requests=4), Load(8, requests=16)], prompts=PROMPTS)
+    assert test.batches is False
+    assert any("does not batch" in note for note in test.notes)
+    one, eight = test.rows
+    assert eight.ttft_p50_s > 3 * one.ttft_p50_s  # type: ignore[operator]
+
+
+def test_half_answers_under_status_200_are_not_complete(liar: Liar) -> None:
+    with serving(liar("truncates", pause=0.02)) as goal:
+        test = load_test(goal, [Load(1, requests=3), Load(8, requests=16)], prompts=PROMPTS)
+    one, eight = test.rows
+    assert one.completeness == 1
+    assert eight.completeness < 0.5
+    assert eight.errors == {"broken off without a reason": 16 - round(eight.completeness * 16)}
+    assert all(each.status == 200 for each in test.runs[1].samples)
+    assert any("Not every answer came whole" in note for note in test.notes)
+
+
+def test_waiting_counts_from_the_arrival_and_not_from_the_sending(liar: Liar) -> None:
+    """Six arrivals at once at a server that takes 0.16 s each: the last waits for five others."""
+    with serving(liar("serial", pause=0.02)) as goal:
+        test = load_test(goal, [Load(rate=1_000.0, requests=6)], prompts=PROMPTS)
+    [run] = test.runs
+    waits = sorted(each.ttft for each in run.samples)
+    assert waits[-1] > 4 * 0.16
+    assert waits[-1] - waits[0] > 4 * 0.16
+    assert max(each.sent - each.due for each in run.samples) < 0.5
+
+
+def test_arrivals_are_drawn_and_the_same_for_a_seed(liar: Liar) -> None:
+    with serving(liar()) as goal:
+        loads = [Load(rate=200.0, requests=20, seed=seed) for seed in (1, 1, 2)]
+        runs = load_test(goal, loads, prompts=PROMPTS).runs
+    gaps = [
+        [round(b.due - a.due, 6) for a, b in zip(run.samples, run.samples[1:], strict=False)]
+        for run in runs
+    ]
+    assert gaps[0] == gaps[1] != gaps[2]
+    assert len(set(gaps[0])) > 15  # neither regular nor in bursts
+
+
+def test_the_knee_is_the_last_rate_in_time(liar: Liar) -> None:
+    with serving(liar("serial", pause=0.02)) as goal:
+        loads = [Load(rate=rate, requests=12) for rate in (1.5, 200.0)]
+        test = load_test(goal, loads, prompts=PROMPTS)
+    assert test.knee(0.8) == 1.5
+    assert test.knee(0.0001) is None
+    assert test.row(rate=200.0).ttft_p95_s > 0.8  # type: ignore[operator]
+
+
+def test_errors_are_told_by_kind(liar: Liar) -> None:
+    with serving(liar()) as goal:
+        wrong = Goal(goal.url, goal.model, "wrong", "liar")
+        gone = Goal("http://127.0.0.1:9/v1", "m", "", "nobody")
+        for each, kind in ((wrong, "HTTP 401"), (gone, "ClientConnectorError")):
+            row = load_test(each, [Load(2, requests=4)], prompts=PROMPTS).rows[0]
+            assert row.completeness == 0
+            assert row.errors == {kind: 4}
+            assert row.ttft_p50_s is None
+    assert goal.key not in repr(goal)
+
+
+def test_nothing_to_send_is_refused(liar: Liar) -> None:
+    with serving(liar()) as goal, pytest.raises(UsageProblem):
+        load_test(goal, [], prompts=PROMPTS)
+
+
+def test_figures_are_json_with_every_sample(liar: Liar) -> None:
+    with serving(liar()) as goal:
+        test = load_test(goal, [Load(2, requests=4)], prompts=PROMPTS)
+    told = json.loads(json.dumps(test.as_json(samples=True), allow_nan=False))
+    assert len(told["samples"]) == 4
+    assert "samples" not in test.as_json()
+    assert goal.key not in json.dumps(told)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60), st.floats(0, 1))
+def test_a_percentile_lies_among_its_values(values: list[float], share: float) -> None:
+    found = percentile(values, share)
+    assert found is not None
+    assert min(values) <= found <= max(values)
+    ordered = sorted(values)
+    below = sum(each <= found + 1e-9 * max(1.0, abs(found)) for each in ordered)
+    assert below >= share * (len(ordered) - 1)
+
+
+def test_percentiles_of_known_values() -> None:
+    assert percentile(range(101), 0.95) == 95
+    assert percentile([1.0, 2.0], 0.5) == 1.5
+    assert percentile([], 0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "complete"),
+    [
+        ({}, True),
+        ({"finish": ""}, False),
+        ({"text": ""}, False),
+        ({"error": "ClientOSError"}, False),
+        ({"text": "The fee", "lone": "The fee is two"}, False),
+        ({"text": "The fee is three", "lone": "The fee is two"}, True),
+        ({"finish": "length"}, True),
+        ({"finish": "error"}, False),
+    ],
+)
+def test_what_counts_as_whole(changes: dict[str, str], complete: bool) -> None:
+    sample = Sample(0, 0.0, text="The fee is two", finish="stop", lone="The fee is two")
+    for name, value in changes.items():
+        setattr(sample, name, value)
+    assert sample.complete is complete
