@@ -7,8 +7,14 @@ NOTEBOOKS ?= $(wildcard notebooks/*.ipynb)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PYTHONHASHSEED := 0
+# Side environments and a built engine: beside .venv, so that a clone holds all it needs.
+export LLMOPS_ENVS ?= $(CURDIR)/.envs
+TRL := $(LLMOPS_ENVS)/trl/llmops-made
+LLAMA := $(LLMOPS_ENVS)/llama-server/bin/llama-server
+# Two of the notebooks train and serve a model, and need more than the rest.
+TRAINING := $(if $(filter %03_finetuning.ipynb %05_serving.ipynb,$(NOTEBOOKS)),$(TRL))
 
-.PHONY: help setup run test lint lab notebooks bench clean
+.PHONY: help setup run test gpu lint lab notebooks bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -31,12 +37,23 @@ $(VENV)/.test: $(VENV)/.base
 	$(PIP) install -q -e ".[test]"
 	@touch $@
 
-run: setup ## execute the notebooks under a budget, offline and free
+$(TRL): $(VENV)/.base llmops_kernel/envs/recipes.py llmops_kernel/envs/locks/trl.txt
+	$(BIN)/llmops env create trl
+	@touch $@
+
+$(LLAMA): $(VENV)/.base
+	@scripts/need_system.sh
+	$(BIN)/llmops serve build llama-server
+
+run: setup $(TRAINING) ## execute the notebooks under a budget, offline and free
 	$(BIN)/llmops run $(NOTEBOOKS) --budget $(BUDGET)
 
-test: $(VENV)/.test lint ## lint, types, import floors, and all tests
-	@scripts/need_redis.sh
-	$(BIN)/python -m pytest
+test: $(VENV)/.test lint $(TRL) $(LLAMA) ## lint, types, import floors, and all tests
+	@scripts/need_system.sh
+	LLMOPS_REQUIRE_TRL=1 LLMOPS_REQUIRE_LLAMA=1 $(BIN)/python -m pytest
+
+gpu: $(VENV)/.test $(TRL) ## train, merge and check on a GPU, and write down what was measured
+	$(BIN)/python benchmarks/bench_gpu.py
 
 lint: $(VENV)/.test ## lint, types and import floors only
 	$(BIN)/ruff check .
@@ -47,11 +64,11 @@ lint: $(VENV)/.test ## lint, types and import floors only
 lab: $(VENV)/.lab ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
-notebooks: $(VENV)/.test ## rebuild notebooks/*.ipynb from notebooks/src
+notebooks: $(VENV)/.test $(TRL) ## rebuild notebooks/*.ipynb from notebooks/src
 	$(BIN)/python scripts/build_notebooks.py
 
 bench: $(VENV)/.test ## measure beside peers (makes side environments; takes minutes)
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 clean: ## remove .venv and what runs have left
-	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .envs runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

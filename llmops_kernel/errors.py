@@ -12,6 +12,7 @@ stack, papermill and nbval fail the cell, and the HTTP endpoint answers in OpenA
     ├── MissingExtra           an optional package is not installed       501
     ├── MissingEnvironment     a side environment was not made yet        501
     ├── EnvironmentFailed      a side environment could not be made       500
+    ├── EngineFailed           a serving engine did not come to answer    500
     ├── CallRefused            the call was stopped before it spent       402
     │   ├── BudgetExceeded     a cap would be passed
     │   ├── LoopDetected       the loop breaker fired
@@ -186,6 +187,13 @@ class EnvironmentFailed(LLMOpsError):
             f"llmops env create {name}",
         )
         self.name = name
+
+
+class EngineFailed(LLMOpsError):
+    """A serving engine ended, hung, or answered what is no answer; it was stopped again."""
+
+    status = 500
+    code = "engine_failed"
 
 
 class CallRefused(LLMOpsError):

@@ -31,7 +31,7 @@ from llmops_kernel.budget import (
     reap,
 )
 from llmops_kernel.budget.refusals import EVERYBODY
-from llmops_kernel.cache import CacheStage, ExactCache
+from llmops_kernel.cache import CacheStage, Door, ExactCache, LateEmbedder
 from llmops_kernel.calls import (
     CallContext,
     ChatRequest,
@@ -49,12 +49,15 @@ from llmops_kernel.calls.offline import OfflineEngine
 from llmops_kernel.calls.providers import key_names
 from llmops_kernel.calls.resolve import ResolveStage
 from llmops_kernel.calls.retry import RetryStage
+from llmops_kernel.calls.tokens import count_request
 from llmops_kernel.calls.upstream import HTTPUpstream
 from llmops_kernel.cells import CellCost, CellRun
 from llmops_kernel.errors import MissingExtra
 from llmops_kernel.guard import Secrets
 from llmops_kernel.housekeeping import Housekeeping
 from llmops_kernel.prompts import Answer, AskSpec, run_ask
+from llmops_kernel.routing import Routes, RouteStage
+from llmops_kernel.serve.door import LocalDoor, LocalServers
 from llmops_kernel.settings import Cap, ProviderSettings, Scope, Settings, Window
 from llmops_kernel.store import open_store
 from llmops_kernel.surroundings import OUTER_KEY, surroundings
@@ -79,6 +82,9 @@ if TYPE_CHECKING:
     from llmops_kernel.calls.endpoint import Endpoint, EndpointInfo
     from llmops_kernel.rag.answer import RagAnswer
     from llmops_kernel.rag.library import Library
+
+# Events among which those of a call that failed just now are looked for.
+_LATEST = 200
 
 
 class Session:
@@ -131,6 +137,8 @@ class Session:
             redact=self.secrets.redact,
         )
         self.breaker = LoopBreaker(settings.breaker, fingerprint=fingerprint)
+        self.routes = self._build_routes()
+        self.servers = LocalServers(self._variable)
         self.catalog = self._build_catalog(outer)
         self._upstream = HTTPUpstream(self._key_of, variables=self._variable)
         self._path = build_path(self._stages(), self._dispatcher())
@@ -153,16 +161,28 @@ class Session:
         asked = settings.cache
         if not settings.capture and "cache" not in settings.model_fields_set:
             asked = asked.model_copy(update={"mode": "off"})  # nothing said is to be recorded
-        elif not settings.capture and "near" not in asked.model_fields_set:
-            asked = asked.model_copy(update={"near": False})  # it would record what was asked
+        elif not settings.capture:  # these would record what was asked
+            unsaid = {"near", "semantic"} - asked.model_fields_set
+            off = {"near": False, "semantic": "off"}
+            asked = asked.model_copy(update={name: off[name] for name in unsaid})
+        name = settings.embedder
         self.cache = ExactCache(
             asked,
             self.store,
             self.ledger.lease,
             variable=self._variable,
             redact=self.secrets.redact,
+            embedder=LateEmbedder(name, lambda: _retrieval().embedder_of(self, name)),
+            door=Door(self.acall, self.catalog, settings.default_max_tokens),
         )
         return [
+            partial(
+                RouteStage,
+                routes=self.routes,
+                tracer=self.tracer,
+                booked=self._booked,
+                passed_over=lambda outcome: self._cell.add(outcome),
+            ),
             partial(TraceStage, tracer=self.tracer),
             partial(
                 CacheStage,
@@ -179,7 +199,10 @@ class Session:
 
     def _dispatcher(self) -> Dispatcher:
         engine = OfflineEngine()
-        return Dispatcher(local={"offline": engine, "sim": engine}, upstream=self._upstream)
+        door = LocalDoor(self.servers, self._upstream)
+        return Dispatcher(
+            local={"offline": engine, "sim": engine, "local": door}, upstream=self._upstream
+        )
 
     async def acall(
         self, request: Request, context: CallContext | None = None
@@ -351,6 +374,10 @@ class Session:
         self.store.flush()
         return cost
 
+    def cell_cost(self) -> CellCost:
+        """Return what the running cell, or the script so far, has cost."""
+        return self._cell.cost
+
     # ---- money --------------------------------------------------------------------------------
 
     @property
@@ -490,6 +517,7 @@ class Session:
         with contextlib.suppress(RuntimeError):
             self._loop.run(self._upstream.close())
         self._loop.stop()
+        self.servers.close()
         self.cache.close()
         self.store.close()
 
@@ -506,9 +534,33 @@ class Session:
             door = ProviderSettings(base_url=outer[0], key_env=OUTER_KEY, free=True)
             providers = {**settings.providers, "openai": door}
             settings, upstream = settings.with_(providers=providers), outer[0]
-        return Catalog(settings, has_key=self.keys.has, upstream_url=upstream)
+        return Catalog(
+            settings,
+            has_key=self.keys.has,
+            upstream_url=upstream,
+            routes=self.routes.names,
+            # A child of a kernel calls that kernel's servers through its door, which meters.
+            served=self.servers.target if outer is None else None,
+            servers=self.servers.names if outer is None else tuple,
+        )
+
+    def _build_routes(self) -> Routes:
+        return Routes(self.settings, count=count_request, support=_support)
+
+    async def _booked(self, call_id: str) -> int:
+        """Return what the ledger has charged for a call, in nano-dollars."""
+
+        def read() -> int:
+            self.store.flush()
+            events = control.history(self.ledger, _LATEST, None)
+            return sum(event.spent_nano for event in events if event.call_id == call_id)
+
+        return await self.store.arun(read)
 
     def _key_of(self, target: Target) -> str | None:
+        if (key := self.servers.key_of(target)) is not None:
+            self.secrets.register(key)
+            return key
         return self._variable(target.key_env)
 
     def _variable(self, name: str) -> str | None:
@@ -524,6 +576,19 @@ def _retrieval() -> Any:
         return import_module("llmops_kernel.retrieval")
     except ModuleNotFoundError as error:
         raise MissingExtra("rag", error.name or "numpy") from error
+
+
+def _support(answer: str, passages: Sequence[str]) -> float | None:
+    """Return the share of an answer's content that passages hold; None if it claims nothing."""
+    from llmops_kernel.judge.judges import signals
+
+    claims = signals.claims_of(answer)
+    if not claims or signals.is_refusal(answer):
+        return None
+    evidence = signals.Evidence(passages)
+    found = [evidence.support(claim) for claim in claims]
+    weight = sum(each.weight for each in found)
+    return min(sum(each.recall * each.weight for each in found) / weight, 1.0) if weight else None
 
 
 def _active_caps(settings: Settings, *, given: bool) -> list[ActiveCap]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from llmops_kernel.configured import configured
 from llmops_kernel.errors import SettingsError, nearest
@@ -151,10 +152,27 @@ class CacheSettings(_Frozen):
         salt: Part of every key: change it when a policy changes, and no older answer is served.
         secret_env: Name of the variable with the team's secret, which seals the answers. Who has
             another secret sees other answers; empty keeps a secret of its own beside the record.
+        semantic: ``margin`` also serves re-wordings, from the day on that enough judged evidence
+            of their own partition keeps its errors per hit to ``target``; ``off`` does not.
+        target: Bound on errors per hit (upper end of the 95 % interval) of the tiers that serve
+            one text's answer for another; a tier that breaks it switches itself off.
+        min_judged: Judged lookups a partition needs before it may serve re-wordings.
+        min_wordings: Wordings an answer needs before it is served for another one.
+        audit_share: Share of those hits that are drawn to be judged.
+        judge: Model that compares two answers; empty compares their texts only, at no cost.
+        judge_usd: Dollars a day for judges and for the fresh answers of audits; 0 leaves drawn hits
+            for people.
     """
 
     mode: Literal["off", "exact"] = "exact"
     near: bool = True
+    semantic: Literal["off", "margin"] = "off"
+    target: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    min_judged: Annotated[int, Field(gt=0)] = 1_000
+    min_wordings: Annotated[int, Field(gt=1)] = 10
+    audit_share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    judge: str = ""
+    judge_usd: Annotated[Decimal, Field(ge=0)] = Decimal(0)
     simulated: bool = False
     sampled: bool = False
     url: str = ""
@@ -165,6 +183,83 @@ class CacheSettings(_Frozen):
     wait_s: Annotated[float, Field(gt=0)] = 120.0
     salt: str = ""
     secret_env: str = ""
+
+
+class RuleSettings(_Frozen):
+    """One rule of a route: where every condition that is given holds, the model is chosen.
+
+    Attributes:
+        model: A model, an alias or another route (``route/NAME``).
+        purpose: What the call is for: ``ask``, ``rag``, ``judge``, ``agent`` or ``external``.
+        tenant: Whose call it is; one of these.
+        user: Who calls; one of these.
+        min_tokens: Input tokens at least (counted as for prices that are not known exactly).
+        max_tokens: Input tokens at most.
+        min_messages: Messages at least: what came before counts.
+        tools: Whether tools are offered.
+        structured: Whether JSON is asked for.
+        images: Whether there are images or sound.
+        pattern: A regular expression that is searched for in the last text of the user, without
+            regard to case.
+    """
+
+    model: Annotated[str, Field(min_length=1)]
+    purpose: tuple[Literal["ask", "rag", "judge", "agent", "external"], ...] = ()
+    tenant: tuple[str, ...] = ()
+    user: tuple[str, ...] = ()
+    min_tokens: Annotated[int, Field(ge=0)] | None = None
+    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    min_messages: Annotated[int, Field(ge=1)] | None = None
+    tools: bool | None = None
+    structured: bool | None = None
+    images: bool | None = None
+    pattern: str = ""
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from error
+        return value
+
+
+class RouteSettings(_Frozen):
+    """How calls to ``route/NAME`` find their model.
+
+    Attributes:
+        kind: ``rules`` takes the first rule that holds; ``cascade`` asks the cheapest model and
+            goes on to the next where a check does not hold; ``fallback`` goes on where a provider
+            fails; ``learned`` and ``intent`` decide by what `llmops route learn` has found.
+        model: The model where no rule holds.
+        rules: The rules, in order.
+        models: The models of a cascade or a fallback, in order.
+        small: The model for what is simple, in place of what was learned with.
+        large: The model for everything else, likewise.
+        checks: What an answer of a cascade must hold, such as ``refusal``, ``json``, ``length:20``,
+            ``support:0.5``, ``logprob:-0.7``, ``agreement:0.6``.
+        file: Where a learned route is, if not among the user's own data.
+    """
+
+    kind: Literal["rules", "cascade", "fallback", "learned", "intent"]
+    model: str = ""
+    rules: tuple[RuleSettings, ...] = ()
+    models: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    small: str = ""
+    large: str = ""
+    checks: tuple[str, ...] = ("finished", "refusal", "json", "length:1")
+    file: str = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.kind == "rules" and not self.model:
+            raise ValueError("a route of rules needs model, for calls that no rule is about")
+        if self.kind in ("cascade", "fallback") and len(self.models) < 2:
+            raise ValueError(f"a {self.kind} needs models: two or more, the first one first")
+        if len(set(self.models)) < len(self.models):
+            raise ValueError("a model stands in models twice")
+        return self
 
 
 def data_home() -> Path:
@@ -209,6 +304,7 @@ class Settings(_Frozen):
     vectors: str = "chroma"
     breaker: BreakerSettings = BreakerSettings()
     cache: CacheSettings = CacheSettings()
+    routes: dict[str, RouteSettings] = {}
     aliases: dict[str, str] = {}
     providers: dict[str, ProviderSettings] = {}
     prices: dict[str, PriceSettings] = {}
@@ -340,6 +436,7 @@ def _known_names(loc: tuple[int | str, ...]) -> list[str]:
         "caps": Cap,
         "breaker": BreakerSettings,
         "cache": CacheSettings,
+        "routes": RouteSettings,
         "providers": ProviderSettings,
         "prices": PriceSettings,
     }

@@ -1,11 +1,17 @@
 #!/usr/bin/env sh
-# The tests talk to a real Redis server. Installs Debian's where that is possible, else says how.
+# The tests talk to a real Redis server and to a llama-server that is built once. Installs Debian's
+# packages where that is possible, else says what is missing.
 set -eu
-command -v redis-server >/dev/null && exit 0
+missing=""
+command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v cmake >/dev/null || missing="$missing cmake"
+command -v c++ >/dev/null || missing="$missing g++"
+[ -n "$missing" ] || exit 0
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
     exit 0
 fi
-echo "The tests need redis-server: apt install redis-server, or brew install redis" >&2
+echo "The tests need$missing: install them with apt, brew or the like" >&2
 exit 1

@@ -25,7 +25,7 @@ from llmops_kernel.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmops_kernel.calls.prices import Price
     from llmops_kernel.settings import Settings
@@ -35,6 +35,8 @@ Book = Literal["real", "simulated"]
 OFFLINE = "offline/extractive"
 OFFLINE_EMBED = "offline/embed"
 _EMBED_ALIAS = "embed"
+_ROUTE = "route/"  # served before anything asks where a call goes
+_LOCAL = "local/"  # a server of this machine, which may come and go between two calls
 _LONGEST_NAME = 256
 _KEPT_TARGETS = 1_024
 
@@ -86,6 +88,10 @@ class Catalog:
         has_key: Whether there is a key under a variable's name.
         upstream_url: The base URL that the person had set for OpenAI's clients; bare names go
             there when the provider is ``auto``.
+        routes: Names the routes there are, to be offered in lists.
+        served: Gives the target of a server of this machine by its name, ``local/NAME``; None if
+            there is none. Asked at each call, before any ``[providers.local]``.
+        servers: Names these servers, to be offered in lists.
 
     Raises:
         SettingsError: The default provider is unknown, or a price is in the wrong unit.
@@ -97,9 +103,15 @@ class Catalog:
         *,
         has_key: Callable[[str], bool],
         upstream_url: str | None = None,
+        routes: Callable[[], Sequence[str]] = tuple,
+        served: Callable[[str], Target | None] | None = None,
+        servers: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._settings = settings
         self._has_key = has_key
+        self._routes = routes
+        self._served = served
+        self._servers = servers
         self._providers = all_providers(settings.providers)
         self._prices = {name: TablePrice(name, price) for name, price in settings.prices.items()}
         self._targets: dict[str, Target] = {}
@@ -121,7 +133,10 @@ class Catalog:
             UnknownPrice: The model's price is unknown, so its cost cannot be bounded.
             SettingsError: Aliases go round in a circle.
         """
-        full = self._full_name(self._unaliased(_checked(name)))
+        name = self._unaliased(_checked(name))
+        if name.startswith(_LOCAL) and (served := self._local(name)) is not None:
+            return served
+        full = self._full_name(name)
         target = self._targets.get(full)
         if target is None:
             target = self._build(full)
@@ -137,6 +152,8 @@ class Catalog:
             OFFLINE_EMBED,
             _EMBED_ALIAS,
             *sorted(self._settings.aliases),
+            *(f"{_ROUTE}{name}" for name in self._routes()),
+            *(f"{_LOCAL}{name}" for name in self._servers()),
             *_COMMON,
             *_COMMON_EMBEDDINGS,
             *(f"sim/{name}" for name in (*_COMMON, *_COMMON_ELSEWHERE)),
@@ -159,11 +176,34 @@ class Catalog:
             name = aliases[name].strip()
         return OFFLINE_EMBED if name == _EMBED_ALIAS else name
 
+    def _local(self, name: str) -> Target | None:
+        """Return the target of a server of this machine; None where the name is a provider's.
+
+        Raises:
+            UnknownModel: No server of that name runs, and there is no provider ``local``.
+        """
+        if self._served is None:
+            return None
+        target = self._served(name.removeprefix(_LOCAL))
+        if target is None and "local" not in self._providers:
+            running = [f"{_LOCAL}{each}" for each in self._servers()]
+            raise UnknownModel(
+                f"No server {name!r} runs{nearest(name, running)}",
+                hint=f"Start it: %serve start {name.removeprefix(_LOCAL)}; %serve list shows those "
+                "that run",
+            )
+        return target
+
     def _full_name(self, name: str) -> str:
         """Return ``provider/model`` for a name; which provider may depend on the keys there are."""
         prefix, slash, rest = name.partition("/")
         if slash and prefix in ("offline", "sim"):
             return name
+        if name.startswith(_ROUTE):
+            raise UnknownModel(
+                f"{name!r} is a route: what it costs depends on the model that it chooses",
+                hint=f"%route explain TEXT --route {rest} tells which model that is",
+            )
         named = self._providers.get(prefix) if slash and rest else None
         if named is not None and not self._is_routed(named):
             return name

@@ -100,11 +100,17 @@ def build_parser() -> Parser:
         budget,
         cache,
         doctor,
+        env,
+        finetune,
         gateway,
         judge,
         kernel,
+        model,
+        prompt,
         rag,
+        route,
         run,
+        serve,
         status,
         trace,
         version,
@@ -115,7 +121,8 @@ def build_parser() -> Parser:
     parser.set_defaults(call=_help(parser))
     verbs = parser.verbs("verb", title="verbs")
     for module in (
-        run, budget, ask, rag, cache, judge, trace, status, doctor, gateway, kernel, version,
+        run, budget, ask, rag, prompt, cache, route, judge, finetune, model, serve, trace,
+        status, doctor, env, gateway, kernel, version,
     ):  # fmt: skip
         name = module.__name__.rpartition(".")[2]
         module.add(verbs.add_parser(name, help=module.HELP, description=f"{module.HELP}."))

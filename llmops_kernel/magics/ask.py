@@ -38,6 +38,13 @@ class AskMagics(SessionMagics):
     @argument("--examples", metavar="NAME", help="few-shot: a list of pairs, a CSV or JSONL file")
     @argument("--think", action="store_true", help="ask for reasoning before the answer")
     @argument("--context", metavar="NAME", help="text to answer from: a variable or a file")
+    @argument("--compress", action="store_true", help="leave out repetition and blank space first")
+    @argument(
+        "--compress-to",
+        type=int,
+        metavar="TOKENS",
+        help="and the sentences of the context that matter least, down to this many tokens",
+    )
     @argument("--max-tokens", type=int, metavar="N", help="bound on the tokens of the answer")
     @argument("-t", "--temperature", type=float, metavar="T", help="0 for the likeliest words")
     @argument("--seed", type=int, metavar="N", help="asks the provider for repeatable sampling")
@@ -75,6 +82,7 @@ class AskMagics(SessionMagics):
             if args.max_usd is not None:
                 fields["max_usd"] = args.max_usd
             answer = session.ask(prompt, **fields)
+            _tell_compressed(prompt, fields)
             settings = session.settings
             result = replace(answer, footer=settings.footer and not settings.static)
         shown: Answer | Estimate | None = self.finish(args, result)
@@ -108,18 +116,37 @@ def _prompt(args: Namespace, text: str, cell: str | None, names: Mapping[str, An
     return filled.text
 
 
+def _tell_compressed(prompt: str, fields: Mapping[str, Any]) -> None:
+    """Say what was left out; nobody should wonder which prompt was answered."""
+    if not fields.get("compress"):
+        return
+    from llmops_kernel.magics.hooks import say
+    from llmops_kernel.prompts.ask import AskSpec, build_request, compressed
+
+    kept = {name: value for name, value in fields.items() if name not in ("max_usd", "model")}
+    spec = AskSpec(model="", prompt=prompt, **kept)
+    made = compressed(spec, build_request(replace(spec, compress=None)).messages)
+    say(f"The prompt was sent with {made.after:,} of its {made.before:,} tokens.")
+    for note in made.notes:
+        say(f"{note}.")
+
+
 def _fields(args: Namespace, names: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of `Session.ask` that were given."""
     from llmops_kernel.magics._inputs import context_of, examples_of, schema_of
 
     if args.max_tokens is not None and args.max_tokens < 1:
         raise UsageProblem("--max-tokens must be at least 1", hint="%ask --max-tokens 256 ...")
+    if args.compress_to is not None and args.compress_to < 1:
+        raise UsageProblem("--compress-to must be at least 1", hint="%%ask --compress-to 800")
     plain = ("model", "system", "max_tokens", "temperature", "seed")
     fields = {name: value for name in plain if (value := getattr(args, name)) is not None}
     if args.think:
         fields["think"] = True
     if args.schema:
         fields["schema"] = schema_of(args.schema, names)
+    if args.compress or args.compress_to:
+        fields["compress"] = args.compress_to or True
     if args.examples:
         fields["examples"] = examples_of(args.examples, names)
     if args.context:

@@ -106,10 +106,12 @@ class Completion:
         return []
 
     def _values(self, flag: str, flags: Mapping[str, Any]) -> Iterable[str]:
-        if flag in ("-m", "--model"):
+        if flag in ("-m", "--model", "--small", "--large"):
             return self._ask_session(lambda session: session.models()) or list(_BUILT_IN)
         if flag == "--judge":
             return ["offline", *(self._values("--model", flags))]
+        if flag == "--route":
+            return self._ask_session(lambda session: session.routes.names())
         if flag in _NAMES:
             return self._variables()
         return [str(value) for value in flags[flag].kwds.get("choices", ())]

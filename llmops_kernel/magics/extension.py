@@ -13,10 +13,13 @@ from llmops_kernel.magics.budget import BudgetMagics
 from llmops_kernel.magics.cache import CacheMagics
 from llmops_kernel.magics.complete import Completion
 from llmops_kernel.magics.config import LLMOps
+from llmops_kernel.magics.finetune import FineTuneMagics
 from llmops_kernel.magics.hooks import CellHooks
 from llmops_kernel.magics.judge import JudgeMagics
 from llmops_kernel.magics.llmops import LLMOpsMagics
 from llmops_kernel.magics.rag import RagMagics
+from llmops_kernel.magics.route import RouteMagics
+from llmops_kernel.magics.serve import ServeMagics
 from llmops_kernel.magics.trace import TraceMagics
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ _MAGICS = (
     RagMagics,
     JudgeMagics,
     CacheMagics,
+    FineTuneMagics,
+    RouteMagics,
+    ServeMagics,
     TraceMagics,
 )
 
