@@ -48,7 +48,8 @@ def main() -> None:
     report = measure.Report(
         "gpu",
         "How long does a short run take on a GPU, and what do its merged weights differ by?",
-        ("backend", "method", "wall_s", "tokens_per_s", "memory_gib", "last_loss", "merged_differs"),
+        ("backend", "method", "wall_s", "tokens_per_s", "memory_gib", "last_loss",
+         "merged_differs"),
         setup={"device": _device(), "base": options.base or "tiny", "steps": options.steps},
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:

@@ -10,55 +10,43 @@ import atexit
 import contextlib
 import os
 from decimal import Decimal
-from functools import partial
-from importlib import import_module
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Self
 
 from llmops_kernel._version import __version__
 from llmops_kernel.budget import (
-    ActiveCap,
-    BreakerStage,
-    BudgetStage,
-    CapStatus,
     Ledger,
-    LedgerEvent,
     LoopBreaker,
-    OutputLimits,
-    Scopes,
     control,
     nano,
     reap,
 )
-from llmops_kernel.budget.refusals import EVERYBODY
-from llmops_kernel.cache import CacheStage, Door, ExactCache, LateEmbedder
 from llmops_kernel.calls import (
     CallContext,
     ChatRequest,
     Reply,
     ReplyStream,
-    build_path,
     fingerprint,
 )
-from llmops_kernel.calls.catalog import Catalog
-from llmops_kernel.calls.counting import TokenCounting
-from llmops_kernel.calls.dispatch import Dispatcher
 from llmops_kernel.calls.keys import Keys
 from llmops_kernel.calls.loop import BackgroundLoop
-from llmops_kernel.calls.offline import OfflineEngine
 from llmops_kernel.calls.providers import key_names
-from llmops_kernel.calls.resolve import ResolveStage
-from llmops_kernel.calls.retry import RetryStage
-from llmops_kernel.calls.tokens import count_request
 from llmops_kernel.calls.upstream import HTTPUpstream
 from llmops_kernel.cells import CellCost, CellRun
-from llmops_kernel.errors import MissingExtra
 from llmops_kernel.guard import Secrets
 from llmops_kernel.housekeeping import Housekeeping
+from llmops_kernel.path import (
+    active_caps,
+    make_cache,
+    make_catalog,
+    make_path,
+    make_routes,
+    retrieval,
+)
 from llmops_kernel.prompts import Answer, AskSpec, run_ask
-from llmops_kernel.routing import Routes, RouteStage
-from llmops_kernel.serve.door import LocalDoor, LocalServers
-from llmops_kernel.settings import Cap, ProviderSettings, Scope, Settings, Window
+from llmops_kernel.serve.door import LocalServers
+from llmops_kernel.settings import Cap, Settings
+from llmops_kernel.spending import Spending
 from llmops_kernel.store import open_store
 from llmops_kernel.surroundings import OUTER_KEY, surroundings
 from llmops_kernel.trace import (
@@ -67,7 +55,6 @@ from llmops_kernel.trace import (
     SpanKind,
     SpanNode,
     Tracer,
-    TraceStage,
     current_span,
     new_id,
     open_span,
@@ -87,7 +74,7 @@ if TYPE_CHECKING:
 _LATEST = 200
 
 
-class Session:
+class Session(Spending):
     """Every model call of a process: capped, traced, and settled in one ledger.
 
     Args:
@@ -127,7 +114,7 @@ class Session:
         taken = {**surroundings.keys, **({OUTER_KEY: outer[1]} if outer else {})}
         self.keys = Keys(os.environ, taken)
         self.store = open_store(settings.store)
-        active = _active_caps(settings, given=caps is not None)
+        active = active_caps(settings, given=caps is not None)
         self.ledger = Ledger(self.store, active, zone=settings.timezone)
         self.tracer = Tracer(
             self.store,
@@ -137,13 +124,19 @@ class Session:
             redact=self.secrets.redact,
         )
         self.breaker = LoopBreaker(settings.breaker, fingerprint=fingerprint)
-        self.routes = self._build_routes()
+        self.routes = make_routes(settings)
         self.servers = LocalServers(self._variable)
-        self.catalog = self._build_catalog(outer)
-        self._upstream = HTTPUpstream(self._key_of, variables=self._variable)
-        self._path = build_path(self._stages(), self._dispatcher())
+        self.catalog = make_catalog(settings, self.keys, self.routes, self.servers, outer)
+        self.cache = make_cache(self, self._variable)
         self._loop = BackgroundLoop()
         self._cell = CellRun()
+        self._upstream = HTTPUpstream(self._key_of, variables=self._variable)
+        self._path = make_path(
+            self,
+            self._upstream,
+            booked=self._booked,
+            passed_over=lambda outcome: self._cell.add(outcome),
+        )
         self._lock = RLock()
         self._endpoint: Endpoint | None = None
         self._library: Library | None = None
@@ -153,56 +146,6 @@ class Session:
         atexit.register(self.close)
 
     # ---- the path of a call -------------------------------------------------------------------
-
-    def _stages(self) -> list[Any]:
-        """Return the stages, outermost first. Their order is the policy of the house."""
-        settings = self.settings
-        limits = OutputLimits(settings.default_max_tokens, settings.min_tokens)
-        asked = settings.cache
-        if not settings.capture and "cache" not in settings.model_fields_set:
-            asked = asked.model_copy(update={"mode": "off"})  # nothing said is to be recorded
-        elif not settings.capture:  # these would record what was asked
-            unsaid = {"near", "semantic"} - asked.model_fields_set
-            off = {"near": False, "semantic": "off"}
-            asked = asked.model_copy(update={name: off[name] for name in unsaid})
-        name = settings.embedder
-        self.cache = ExactCache(
-            asked,
-            self.store,
-            self.ledger.lease,
-            variable=self._variable,
-            redact=self.secrets.redact,
-            embedder=LateEmbedder(name, lambda: _retrieval().embedder_of(self, name)),
-            door=Door(self.acall, self.catalog, settings.default_max_tokens),
-        )
-        return [
-            partial(
-                RouteStage,
-                routes=self.routes,
-                tracer=self.tracer,
-                booked=self._booked,
-                passed_over=lambda outcome: self._cell.add(outcome),
-            ),
-            partial(TraceStage, tracer=self.tracer),
-            partial(
-                CacheStage,
-                cache=self.cache,
-                catalog=self.catalog,
-                ledger=self.ledger,
-                outer_key=OUTER_KEY,
-            ),
-            partial(BreakerStage, breaker=self.breaker),
-            partial(ResolveStage, catalog=self.catalog),
-            partial(RetryStage, retries=settings.retries),
-            partial(BudgetStage, ledger=self.ledger, counting=TokenCounting(), limits=limits),
-        ]
-
-    def _dispatcher(self) -> Dispatcher:
-        engine = OfflineEngine()
-        door = LocalDoor(self.servers, self._upstream)
-        return Dispatcher(
-            local={"offline": engine, "sim": engine, "local": door}, upstream=self._upstream
-        )
 
     async def acall(
         self, request: Request, context: CallContext | None = None
@@ -296,7 +239,7 @@ class Session:
             StoreError: Record or vector store cannot be used.
             ProviderError: The provider failed.
         """
-        told: RagAnswer = _retrieval().answer(self, question, index, **options)
+        told: RagAnswer = retrieval().answer(self, question, index, **options)
         return told
 
     def _run_ask(
@@ -314,7 +257,7 @@ class Session:
         """The retrieval indexes of this session's record."""
         with self._lock:
             if self._library is None:
-                self._library = _retrieval().make_library(self)
+                self._library = retrieval().make_library(self)
             return self._library
 
     def span(
@@ -377,56 +320,6 @@ class Session:
     def cell_cost(self) -> CellCost:
         """Return what the running cell, or the script so far, has cost."""
         return self._cell.cost
-
-    # ---- money --------------------------------------------------------------------------------
-
-    @property
-    def scopes(self) -> Scopes:
-        """The values that caps are matched against, apart from the model."""
-        s = self.settings
-        return Scopes(s.user, s.project, s.notebook, s.run_id, s.tenant)
-
-    def budget(self) -> list[CapStatus]:
-        """Return the state of every cap, one entry per cap and book."""
-        return control.statuses(self.ledger, self.scopes)
-
-    def set_cap(
-        self, usd: Decimal, *, scope: Scope = "user", window: Window = "day"
-    ) -> list[CapStatus]:
-        """Set a cap's limit for good, in the ledger; every kernel sees it at its next call."""
-        control.set_limit(self.ledger, self.scopes, usd, scope, window)
-        return self.budget()
-
-    def raise_cap(
-        self, usd: Decimal, *, scope: Scope = "user", window: Window = "day"
-    ) -> list[CapStatus]:
-        """Allow ``usd`` more in the current window only."""
-        control.raise_limit(self.ledger, self.scopes, usd, scope, window)
-        return self.budget()
-
-    def stop_spending(self, reason: str = "") -> None:
-        """Refuse every call of this user, in all kernels, from the next one on."""
-        control.stop(self.ledger, "user", self.settings.user, reason, self.settings.user)
-
-    def resume_spending(self) -> bool:
-        """Allow calls again, and let the loop breaker start counting anew."""
-        tripped = self.breaker.tripped is not None
-        self.breaker.reset()
-        user = self.settings.user
-        lifted = control.resume(self.ledger, "user", user, user)
-        return control.resume(self.ledger, EVERYBODY, "", user) or lifted or tripped
-
-    def stopped(self) -> str | None:
-        """Return why calls are refused ("" without a reason); None when they are not."""
-        return control.stopped(self.ledger, self.scopes)
-
-    def history(self, limit: int = 20) -> list[LedgerEvent]:
-        """Return the newest events of the ledger, newest first."""
-        return control.history(self.ledger, limit, None)
-
-    def alerts(self) -> list[str]:
-        """Return the alerts nobody has been shown yet; each is returned once."""
-        return self._housekeeping.unshown_alerts()
 
     # ---- the record ---------------------------------------------------------------------------
 
@@ -527,26 +420,6 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _build_catalog(self, outer: tuple[str, str] | None) -> Catalog:
-        settings, upstream = self.settings, surroundings.upstream(os.environ)
-        if outer is not None:
-            # A child of a kernel: that kernel's door meters, so here its calls are free.
-            door = ProviderSettings(base_url=outer[0], key_env=OUTER_KEY, free=True)
-            providers = {**settings.providers, "openai": door}
-            settings, upstream = settings.with_(providers=providers), outer[0]
-        return Catalog(
-            settings,
-            has_key=self.keys.has,
-            upstream_url=upstream,
-            routes=self.routes.names,
-            # A child of a kernel calls that kernel's servers through its door, which meters.
-            served=self.servers.target if outer is None else None,
-            servers=self.servers.names if outer is None else tuple,
-        )
-
-    def _build_routes(self) -> Routes:
-        return Routes(self.settings, count=count_request, support=_support)
-
     async def _booked(self, call_id: str) -> int:
         """Return what the ledger has charged for a call, in nano-dollars."""
 
@@ -568,38 +441,6 @@ class Session:
         if value:
             self.secrets.register(value)
         return value
-
-
-def _retrieval() -> Any:
-    """Return the module of retrieval, whose packages are optional."""
-    try:
-        return import_module("llmops_kernel.retrieval")
-    except ModuleNotFoundError as error:
-        raise MissingExtra("rag", error.name or "numpy") from error
-
-
-def _support(answer: str, passages: Sequence[str]) -> float | None:
-    """Return the share of an answer's content that passages hold; None if it claims nothing."""
-    from llmops_kernel.judge.judges import signals
-
-    claims = signals.claims_of(answer)
-    if not claims or signals.is_refusal(answer):
-        return None
-    evidence = signals.Evidence(passages)
-    found = [evidence.support(claim) for claim in claims]
-    weight = sum(each.weight for each in found)
-    return min(sum(each.recall * each.weight for each in found) / weight, 1.0) if weight else None
-
-
-def _active_caps(settings: Settings, *, given: bool) -> list[ActiveCap]:
-    source = (
-        "argument" if given else "settings" if "caps" in settings.model_fields_set else "default"
-    )
-    active = [ActiveCap(cap, source) for cap in settings.caps]  # type: ignore[arg-type]
-    if settings.run_budget_usd is not None:
-        cap = Cap(scope="run", window="total", usd=settings.run_budget_usd)
-        active.append(ActiveCap(cap, "run"))
-    return active
 
 
 _current: Session | None = None

@@ -9,10 +9,10 @@ import pytest
 
 from llmops_kernel.calls import ChatRequest, Outcome, Reply
 from llmops_kernel.errors import SettingsError
+from llmops_kernel.path import _support
 from llmops_kernel.routing.cascade import Cascade
 from llmops_kernel.routing.checks import checks_of
 from llmops_kernel.routing.router import Decision
-from llmops_kernel.session import _support
 
 SCHEMA = {
     "type": "object",
