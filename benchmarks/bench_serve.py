@@ -11,6 +11,7 @@ from __future__ import annotations
 import resource
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def through_the_door(session: Session, name: str, requests: int) -> float:
             await session.acall(asked)
 
     began = cpu_s()
-    session._loop.run(go())
+    session._loop.run(go())  # noqa: SLF001
     session.store.flush()
     return (cpu_s() - began) * 1_000 / requests
 
@@ -56,17 +57,15 @@ def straight(session: Session, name: str, requests: int) -> float:
     """Return CPU milliseconds a request of the same client, past every stage."""
     record = look(name, ask=False).record
     target = session.catalog.resolve(f"local/{name}")
-    from dataclasses import replace
-
     here = replace(target, base_url=record.replicas[0].url, price=FreePrice())
 
     async def go() -> None:
         for number in range(requests):
             asked = ChatRequest.from_body({"model": "x", **body(number)})
-            await session._upstream(asked, CallContext(call_id=str(number), target=here))
+            await session._upstream(asked, CallContext(call_id=str(number), target=here))  # noqa: SLF001
 
     began = cpu_s()
-    session._loop.run(go())
+    session._loop.run(go())  # noqa: SLF001
     return (cpu_s() - began) * 1_000 / requests
 
 

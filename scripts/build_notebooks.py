@@ -24,6 +24,8 @@ import nbformat
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC")
+# Where the side environments and a built engine are: of the machine, not of the builder.
+_MACHINE = ("LLMOPS_ENVS", "LLMOPS_LLAMA_SERVER")
 _KERNEL = {"display_name": "Python (llmops)", "language": "python", "name": "llmops"}
 
 
@@ -62,7 +64,8 @@ def build(source: Path) -> None:
         plain = Path(folder) / f"{source.stem}.ipynb"
         nbformat.write(convert(source), plain)
         for name in [name for name in os.environ if name.startswith("LLMOPS_")]:
-            del os.environ[name]  # the builder's own settings would show in the outputs
+            if name not in _MACHINE:
+                del os.environ[name]  # the builder's own settings would show in the outputs
         os.environ["LLMOPS_HOME"] = str(Path(folder) / "home")
         # No budget: it would be one more cap in what the notebooks show, which nbval's run lacks.
         result = run_notebook(plain, out_dir=Path(folder) / "out", run_id=source.stem)

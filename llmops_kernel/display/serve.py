@@ -21,6 +21,14 @@ _MEMORY = (
     ("kv_gib_per_sequence", "Keys and values of one sequence"),
 )
 
+_ABLE = {
+    "batches": "batch",
+    "prefix_cache": "keep prompts that begin alike",
+    "lora": "change adapters while it runs",
+    "tokenize": "show tokens",
+    "metrics": "show metrics",
+}
+
 
 def plan_view(plan: Mapping[str, Any]) -> View:
     """Build a plan: where the memory goes, whether it fits, and the dollars.
@@ -129,6 +137,9 @@ def started_view(server: Mapping[str, Any], *, stable: bool = False) -> View:
     ]
     if server["context"]:
         rows.insert(3, ("Tokens of a request", count(server["context"])))
+    able = server.get("capabilities") or {}
+    if can := [word for name, word in _ABLE.items() if able.get(name)]:
+        rows.append(("The engine can", ", ".join(can)))
     if checked.get("probes"):
         rows.append(("Answers as the trained model's", count(checked["probes"])))
     if checked.get("tokens"):

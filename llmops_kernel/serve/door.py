@@ -11,6 +11,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmops_kernel.calls.catalog import Target
@@ -32,15 +33,25 @@ if TYPE_CHECKING:
 
 PROVIDER = "local"
 _SHUNNED_S = 5.0  # how long a replica that failed gets no traffic while another one answers
+_KEPT_PLACES = 256
 _NOTED_S = 2.0  # how fine the time of the last use is
 _AWAY = {500, 502, 503, 504}  # statuses of a server that is not well
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Known:
     stamp: tuple[int, int]
     record: ServerRecord
-    price: Price
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where a server's files are, as text: a path object for each call costs more than the look."""
+
+    record: str
+    key: str
+    used: str
 
 
 class LocalServers:
@@ -54,6 +65,7 @@ class LocalServers:
         self._variable = variable
         self._known: dict[str, _Known] = {}
         self._keys: dict[str, tuple[tuple[int, int], str]] = {}
+        self._where: dict[tuple[str, str], _Places] = {}
         self._owned: list[str] = []
 
     def own(self, name: str) -> None:
@@ -87,16 +99,7 @@ class LocalServers:
         replica's URL in its place.
         """
         found = self._find(name)
-        if found is None:
-            return None
-        record = found.record
-        return Target(
-            name=f"{PROVIDER}/{name}",
-            provider=PROVIDER,
-            model=record.model,
-            price=found.price,
-            base_url=f"local://{name}/{record.identity}",
-        )
+        return None if found is None else found.target
 
     def key_of(self, target: Target) -> str | None:
         """Return the key that a target's replica asks for: for its own address, and no other."""
@@ -112,15 +115,14 @@ class LocalServers:
     def used(self, name: str) -> None:
         """Note that a server is called."""
         with contextlib.suppress(OSError):
-            os.utime(records.folder_of(name) / records.USED)
+            os.utime(self._places(name).used)
 
     def _find(self, name: str) -> _Known | None:
         if not name or os.sep in name or name in (os.curdir, os.pardir):
             return None
-        path = records.folder_of(name) / records.RECORD
         try:
-            stat = path.stat()
-        except OSError:
+            stat = os.stat(self._places(name).record)  # noqa: PTH116 - see _Places
+        except (OSError, ValueError):
             self._known.pop(name, None)
             return None
         stamp = (stat.st_mtime_ns, stat.st_ino)
@@ -131,21 +133,32 @@ class LocalServers:
             record = records.read_record(name)
         except (UsageProblem, StoreError):
             return None
-        known = self._known[name] = _Known(stamp, record, _price(record))
+        known = self._known[name] = _Known(stamp, record, _target(record))
         return known
 
     def _key(self, record: ServerRecord) -> str | None:
-        path = records.folder_of(record.name) / records.KEY
+        path = self._places(record.name).key
         try:
-            stat = path.stat()
+            stat = os.stat(path)  # noqa: PTH116 - see _Places
             stamp = (stat.st_mtime_ns, stat.st_ino)
             known = self._keys.get(record.name)
             if known is None or known[0] != stamp:
-                known = stamp, path.read_text(encoding="utf-8").strip()
+                known = stamp, Path(path).read_text(encoding="utf-8").strip()
                 self._keys[record.name] = known
         except OSError:
             return None
         return known[1]
+
+    def _places(self, name: str) -> _Places:
+        home = os.environ.get("LLMOPS_HOME", "")
+        places = self._where.get((home, name))
+        if places is None:
+            if len(self._where) >= _KEPT_PLACES:
+                self._where.clear()
+            folder = records.folder_of(name)
+            files = (str(folder / each) for each in (records.RECORD, records.KEY, records.USED))
+            places = self._where[home, name] = _Places(*files)
+        return places
 
 
 class LocalDoor:
@@ -285,6 +298,16 @@ def _replica_failed(error: ProviderError) -> bool:
     if error.upstream_status is None:
         return True  # no connection, no answer in time, or no HTTP
     return error.upstream_status in _AWAY
+
+
+def _target(record: ServerRecord) -> Target:
+    return Target(
+        name=f"{PROVIDER}/{record.name}",
+        provider=PROVIDER,
+        model=record.model,
+        price=_price(record),
+        base_url=f"local://{record.name}/{record.identity}",
+    )
 
 
 def _price(record: ServerRecord) -> Price:

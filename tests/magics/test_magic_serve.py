@@ -110,8 +110,3 @@ def test_an_hours_price_becomes_a_tokens(run, model):
     [server] = run("%serve").result
     assert float(server["usd_output"]) == pytest.approx(1.0)
     run("%serve stop faq")
-
-
-def test_flags_are_completed(shell):
-    completions = shell.Completer.complete("%serve plan --mo")[1]
-    assert any("--model" in each for each in completions)

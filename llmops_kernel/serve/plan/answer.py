@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llmops_kernel.calls.prices import Price
 
 # How the two usual trainers save memory.
-TRAINERS: dict[str, dict[str, bool]] = {
+TRAINERS: dict[str, dict[str, Any]] = {
     "trl": {"upcast_embeddings": True},
     "unsloth": {"fused_ce": True, "offload_ckpt": True, "adam_8bit": True},
 }

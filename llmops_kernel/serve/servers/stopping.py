@@ -73,6 +73,7 @@ def stop_server(name: str) -> bool:
         return end_leftovers(name)
     (records.folder_of(name) / records.RECORD).unlink(missing_ok=True)
     ended = [processes.end(each.process) for each in record.replicas if each.process is not None]
+    ended.append(end_leftovers(name))  # a replica that was about to be
     remove(name)
     return any(ended)
 
