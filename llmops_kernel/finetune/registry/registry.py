@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from llmops_kernel.errors import StoreError, UsageProblem, nearest
 from llmops_kernel.finetune.registry import contents
 from llmops_kernel.finetune.registry.card import card_of
+from llmops_kernel.finetune.registry.record import base_of, cleaned, packages_of, verdicts_of
 from llmops_kernel.finetune.registry.version import (
     FACTS,
     STAGES,
@@ -27,7 +28,6 @@ from llmops_kernel.finetune.registry.version import (
     read_version,
     version_of,
 )
-from llmops_kernel.guard import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,13 +86,13 @@ class Registry:
         """
         checked_name(name)
         source = Path(folder)
-        record = _clean(record)
+        record = cleaned(record)
         if not source.is_dir() or not any(path.is_file() for path in source.rglob("*")):
             raise UsageProblem(
                 "There is nothing to register", detail=str(source), hint="Export something first"
             )
         contents.refuse_unsafe(source)
-        base = _base(record)
+        base = base_of(record)
         version = version_of(record["config"], record["data"], base)
         home = self.root / name
         if (home / version).exists():
@@ -303,8 +303,8 @@ class Registry:
         facts["record"]["lock"] = hashlib.sha256(
             str(record.get("environment") or "").encode()
         ).hexdigest()
-        facts["record"]["packages"] = _packages(str(record.get("environment") or ""))
-        facts["record"]["preflight"] = _verdicts(record.get("preflight"))
+        facts["record"]["packages"] = packages_of(str(record.get("environment") or ""))
+        facts["record"]["preflight"] = verdicts_of(record.get("preflight"))
         (part / "card.md").write_text(card_of(facts, facts["record"]), encoding="utf-8")
         facts["files"] = contents.hashes(part, FACTS)
         (part / FACTS).write_text(_json(facts), encoding="utf-8")
@@ -343,67 +343,10 @@ class Registry:
                     shutil.rmtree(path, ignore_errors=True)
 
 
-def _clean(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record without secrets (a lock may name a package by a URL with a password).
-
-    Raises:
-        UsageProblem: It lacks what a version is named after.
-    """
-    for key in ("config", "data", "base"):
-        if not record.get(key):
-            raise UsageProblem(
-                "A model is not registered without where it comes from", detail=f"{key} is missing"
-            )
-    clean: dict[str, Any] = Secrets().redact_json(json.loads(json.dumps(dict(record), default=str)))
-    return clean
-
-
-def _base(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return name and hash of the base; the hash is of its weights where they lie here."""
-    base = record["base"]
-    found = dict(base) if isinstance(base, dict) else {"name": Path(str(base)).name or str(base)}
-    folder = record.get("base_folder") or found.get("folder")
-    if "sha256" not in found and folder and Path(str(folder)).is_dir():
-        weights = contents.hashes(Path(str(folder)), "")
-        told = {
-            name: each["sha256"]
-            for name, each in weights.items()
-            if name.endswith((".safetensors", "config.json", "tokenizer.json"))
-        }
-        if told:
-            text = json.dumps(told, sort_keys=True)
-            found["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-    return found
-
-
 def _set_stage(folder: Path, stage: Stage) -> None:
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     facts["stage"] = stage
     contents.write_durably(folder / FACTS, _json(facts))
-
-
-def _packages(lock: str) -> dict[str, str]:
-    """Return the versions of the packages that shape a training."""
-    known = {
-        "torch", "transformers", "trl", "peft", "unsloth", "axolotl", "bitsandbytes", "gguf",
-        "tokenizers", "datasets",
-    }  # fmt: skip
-    found = {}
-    for line in lock.splitlines():
-        name, _, version = line.strip().partition("==")
-        if name.lower() in known and version:
-            found[name.lower()] = version
-    return dict(sorted(found.items()))
-
-
-def _verdicts(preflight: Any) -> list[dict[str, Any]]:
-    """Return the names and outcomes of the checks before training, without their details."""
-    checks = preflight.get("checks") if isinstance(preflight, dict) else None
-    return [
-        {"name": each.get("name"), "outcome": each.get("outcome") or each.get("state")}
-        for each in checks or ()
-        if isinstance(each, dict)
-    ]
 
 
 def _json(value: Any) -> str:
