@@ -22,7 +22,9 @@ from llmops_kernel.prompts.structured import OutputSchema
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
+    from llmops_kernel.calls.messages import Message
     from llmops_kernel.calls.reply import Reply
+    from llmops_kernel.prompts.compress import Compressed
 
 MAX_REPAIRS = 5
 
@@ -43,6 +45,8 @@ class AskSpec:
         temperature: Sampling temperature.
         seed: Seed, where the provider knows one.
         repair: How many further calls may be made to correct typed output (0 to 5).
+        compress: Whether the prompt is made shorter first: True, a number of tokens to aim at, or a
+            `Compressor`.
     """
 
     model: str
@@ -56,6 +60,7 @@ class AskSpec:
     temperature: float | None = None
     seed: int | None = None
     repair: int = 1
+    compress: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,8 @@ def build_request(spec: AskSpec) -> ChatRequest:
         context=spec.context,
         think=spec.think and schema is None,  # with a schema, reasoning is a property of it
     )
+    if spec.compress:
+        messages = compressed(spec, messages).messages
     return ChatRequest(
         model=spec.model,
         messages=messages,
@@ -133,6 +140,21 @@ def build_request(spec: AskSpec) -> ChatRequest:
         response_format=form,
         seed=spec.seed,
     )
+
+
+def compressed(spec: AskSpec, messages: Sequence[Message]) -> Compressed:
+    """Return the messages of a question as its compressor leaves them, with a report.
+
+    With context, the prompt is the question that its sentences are chosen for; a long prompt
+    without one is searched for its question.
+
+    Raises:
+        UsageProblem: ``compress`` is nothing that stands for a compressor.
+    """
+    from llmops_kernel.prompts.compress import Compressor
+
+    compressor = Compressor.of(spec.compress) or Compressor(prefix=(), tail=())
+    return compressor.compress(messages, spec.prompt if spec.context else None)
 
 
 def ask_steps(spec: AskSpec) -> Generator[ChatRequest, Reply, AskResult]:

@@ -1,0 +1,211 @@
+"""A day of the bank's traffic, played through a real session against simulated models.
+
+Answers, tokens, prices, cache and routes are the product's own. What is declared: the seconds of
+the models (a virtual clock) and how often the small one is wrong (`quality.WEAKNESS`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmops_kernel.calls import ChatRequest
+from llmops_kernel.calls.messages import message_text
+from llmops_kernel.calls.prices import find_price
+from llmops_kernel.calls.usage import Usage
+from llmops_kernel.labs import bank
+from llmops_kernel.labs.casestudy.desk import PUBLIC
+from llmops_kernel.labs.casestudy.levers import (
+    COMPRESSION,
+    PREFIX,
+    SMALL,
+    model_of,
+    play_of,
+    settings_of,
+)
+from llmops_kernel.labs.casestudy.prefix import PrefixCache, prefixes_of, with_cached
+from llmops_kernel.labs.casestudy.quality import holds, is_beyond_small, reachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from llmops_kernel.calls.genai import GenaiPrice
+    from llmops_kernel.calls.messages import Message
+    from llmops_kernel.calls.reply import Reply
+    from llmops_kernel.labs.bank import Question
+    from llmops_kernel.labs.casestudy.desk import Desk
+    from llmops_kernel.labs.casestudy.levers import Means
+    from llmops_kernel.labs.casestudy.prefix import Prefixes
+    from llmops_kernel.labs.traffic import Request
+
+    Playing = Callable[[Request, Reply], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One request, and what came of it.
+
+    Attributes:
+        request: The request.
+        source: The id of the question that the answer was written for; another than the request's
+            where the cache served a like one.
+        text: The answer.
+        model: Who wrote it.
+        tier: The tier of the cache that served it; "" when a model was called.
+        usage: Tokens of the calls that were made; none for a hit.
+        cost_nano: What they cost, in nano-dollars of the simulated book.
+        latency_s: Seconds until the answer: of the models on the virtual clock; for a hit the
+            seconds that serving it took in this process.
+        cpu_s: CPU seconds of this process.
+        prompt_tokens: Tokens of the prompt, whether it was sent or not.
+        told: Whether the answer holds the question's key facts.
+        reachable: Whether the prompt that the answer was written from held them.
+        prefixes: Beginnings of the prompt that a provider may have in its cache.
+    """
+
+    request: Request
+    source: str
+    text: str
+    model: str
+    tier: str
+    usage: Usage
+    cost_nano: int
+    latency_s: float
+    cpu_s: float
+    prompt_tokens: int
+    told: bool
+    reachable: bool
+    prefixes: Prefixes = ()
+
+    @property
+    def hit(self) -> bool:
+        """Whether the cache served it."""
+        return bool(self.tier)
+
+
+def play(
+    day: Sequence[Request],
+    desk: Desk,
+    levers: frozenset[str],
+    means: Means,
+    *,
+    folder: str | Path | None = None,
+) -> list[Served]:
+    """Play a day with some levers pulled, in a record of its own.
+
+    Args:
+        day: The requests, in order.
+        desk: Builds the prompts.
+        levers: The levers; see `levers.LEVERS`.
+        means: What they are made of.
+        folder: Where the record is kept (default: a temporary folder).
+
+    Raises:
+        UsageProblem: A lever or a route cannot be used.
+        StoreError: The record cannot be used.
+    """
+    from llmops_kernel.session import Session
+
+    known = {each.id: each for each in bank.questions()}
+    with tempfile.TemporaryDirectory() as temporary:
+        store = f"sqlite:///{Path(folder or temporary) / 'play.db'}"
+        session = Session(store=store, **settings_of(levers, means))
+        try:
+            player = _Player(session.call, desk, levers, means, known)
+            return [player.serve(each) for each in day]
+        finally:
+            session.close()
+
+
+class _Player:
+    def __init__(
+        self,
+        call: Callable[..., Reply],
+        desk: Desk,
+        levers: frozenset[str],
+        means: Means,
+        known: dict[str, Question],
+    ) -> None:
+        self._call = call
+        self._desk = desk
+        self._compressor = means.compressor if COMPRESSION in levers else None
+        self._model = model_of(levers, means)
+        self._known = known
+        self._written: dict[str, tuple[str, str]] = {}  # answers by id: question and prompt
+
+    def serve(self, request: Request) -> Served:
+        messages = self._desk.messages(request.text, request.tenant)
+        if self._compressor is not None:
+            made = self._compressor.compress(messages, request.text, stable=1)
+            messages = made.messages
+        asked = ChatRequest(self._model, messages)
+        wall, cpu = time.perf_counter(), time.process_time()
+        reply = self._call(
+            asked,
+            user=request.user,
+            tenant=request.tenant or PUBLIC,
+            run_id=request.user,
+            purpose="rag",
+        )
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        question = self._known[request.question_id]
+        prompt = "\n".join(message_text(each) for each in messages[:-1])
+        if not reply.cached:
+            self._written[reply.id] = (question.id, prompt)
+        source, prompt = self._written[reply.id]
+        beyond = _is_small(reply.model) and is_beyond_small(self._known[source])
+        return Served(
+            request=request,
+            source=source,
+            text=reply.text,
+            model=reply.model,
+            tier=reply.tier,
+            usage=Usage() if reply.cached else reply.usage or Usage(),
+            cost_nano=reply.cost_nano,
+            latency_s=wall if reply.cached else reply.latency_s or 0.0,
+            cpu_s=cpu,
+            prompt_tokens=reply.usage.input_tokens if reply.usage else 0,
+            told=holds(question, reply.text) and not beyond,
+            reachable=reachable(question, prompt) and not beyond,
+            prefixes=() if reply.cached else _prefixes(messages),
+        )
+
+
+def _prefixes(messages: Sequence[Message]) -> Prefixes:
+    return prefixes_of(messages[:-1])
+
+
+@lru_cache(maxsize=16)
+def _price(model: str) -> GenaiPrice:
+    """Return the real price of a simulated model."""
+    price = find_price("", model.rpartition("/")[2])
+    assert price is not None, "a call was charged by it"
+    return price
+
+
+def _is_small(model: str) -> bool:
+    return model.rpartition("/")[2] == SMALL.rpartition("/")[2]
+
+
+def with_prompt_cache(served: Sequence[Served]) -> list[Served]:
+    """Price a play anew as if the provider kept prompts' prefixes; nothing else changes."""
+    kept = PrefixCache()
+    found = []
+    for each in served:
+        if each.hit or not each.usage.input_tokens:
+            found.append(each)
+            continue
+        cached = kept.read(each.model, each.prefixes, each.request.time)
+        usage = with_cached(each.usage, cached)
+        found.append(replace(each, usage=usage, cost_nano=_price(each.model).cost(usage)))
+    return found
+
+
+def priced(plays: Mapping[frozenset[str], list[Served]], levers: frozenset[str]) -> list[Served]:
+    """Return the play of a set of levers, priced with or without the provider's prompt cache."""
+    served = plays[play_of(levers, plays)]
+    return with_prompt_cache(served) if PREFIX in levers else served
