@@ -12,8 +12,8 @@
 # | Needs | `llmops env create trl`, once: PyTorch and TRL, in an environment of their own |
 # | You will prove | what accuracy hides · how coverage grows with each paraphrase you buy · from how many messages on a router pays, with an interval |
 #
-# **What is real?** Training, export and every figure about classifiers. Only the large model's price is looked up without
-# calling it. Figures that depend on the machine are rounded or given as bounds.
+# **What is real?** Training, export and every figure about classifiers. The large model is simulated: its price is real, its
+# answer is not. Figures that depend on the machine are rounded, or given as bounds.
 
 # %% tags=["parameters"]
 LARGE = "sim/gpt-4o"
