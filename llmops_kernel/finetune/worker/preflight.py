@@ -74,7 +74,7 @@ def check_memory(job: Job, base: Base, trainer: Any, found: Preflight) -> None:
     found.figures |= {
         "memory": parts, "parameters": base.parameters, "trainable": trainable,
         "precision": base.precision, "checkpointing": base.checkpointing,
-        "entropy_share": base.entropy,
+        "entropy_share": base.entropy, "device": _device(base),
     }  # fmt: skip
     limit, whose = _memory_limit(job, base)
     detail = f"{_gib(parts['low'])} to {_gib(parts['high'])} estimated, {_gib(limit)} {whose}"
@@ -151,6 +151,14 @@ def _memory_limit(job: Job, base: Base) -> tuple[int, str]:
     if limit and limit < total:
         return int(limit), "allowed (limits.memory)"
     return total, "on this machine"
+
+
+def _device(base: Base) -> str:
+    if not base.gpu:
+        return "CPU"
+    import torch
+
+    return str(torch.cuda.get_device_name())
 
 
 def _gib(size: float) -> str:
