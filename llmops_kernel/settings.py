@@ -158,6 +158,10 @@ class CacheSettings(_Frozen):
             one text's answer for another; a tier that breaks it switches itself off.
         min_judged: Judged lookups a partition needs before it may serve re-wordings.
         min_wordings: Wordings an answer needs before it is served for another one.
+        numpy_entries: Texts of a partition that are compared in this process, about 77 MB for
+            50,000; beyond it a PostgreSQL record with the ``vector`` extension compares them.
+        strict: Also ask the built-in verifier about questions that the near-verbatim tier turned
+            down. It serves few more, and only where every word that decides is the same.
         audit_share: Share of those hits that are drawn to be judged.
         judge: Model that compares two answers; empty compares their texts only, at no cost.
         judge_usd: Dollars a day for judges and for the fresh answers of audits; 0 leaves drawn hits
@@ -170,6 +174,8 @@ class CacheSettings(_Frozen):
     target: Annotated[float, Field(gt=0, lt=1)] = 0.01
     min_judged: Annotated[int, Field(gt=0)] = 1_000
     min_wordings: Annotated[int, Field(gt=1)] = 10
+    numpy_entries: Annotated[int, Field(gt=0)] = 50_000
+    strict: bool = False
     audit_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     judge: str = ""
     judge_usd: Annotated[Decimal, Field(ge=0)] = Decimal(0)

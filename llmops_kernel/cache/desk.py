@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 from llmops_kernel.cache import stats
 from llmops_kernel.cache.backend import Selection
 from llmops_kernel.cache.explain import audit_of
-from llmops_kernel.cache.semantic.watch import off_sentence
+from llmops_kernel.cache.semantic.verifiers import Plugged
+from llmops_kernel.cache.semantic.watch import off_sentence, restarted_by
 from llmops_kernel.store import cache_rows, hit_rows, margin_rows
 
 if TYPE_CHECKING:
     from llmops_kernel.cache.explain import Audit
     from llmops_kernel.cache.semantic.margin_path import Margin
+    from llmops_kernel.cache.semantic.strict import PairVerifier
+    from llmops_kernel.cache.semantic.verifiers import Verifiers
     from llmops_kernel.cache.semantic.watch import Watch
     from llmops_kernel.cache.shelf import Shelf
     from llmops_kernel.settings import CacheSettings
@@ -28,6 +31,7 @@ class Desk:
     store: Store
     shelf: Shelf
     watch: Watch
+    verifiers: Verifiers
     _margin: Margin | None
 
     def audit(self, *, tenant: str, limit: int | None = 20) -> Audit:
@@ -90,9 +94,43 @@ class Desk:
         """Return why calls go on uncached, if they do, and what has switched itself off."""
         said = [self.shelf.warned] if self.shelf.warned else []
         if self._margin is not None and self._margin.off:
-            said.append(f"The margin tier cannot be used: {self._margin.off}")
+            said.append(f"The tiers that need vectors cannot be used: {self._margin.off}")
         return said
+
+    def use_verifier(
+        self,
+        verifier: PairVerifier | None,
+        name: str = "verifier",
+        *,
+        least_probability: float = 0.95,
+        least_cosine: float = 0.8,
+        same_signature: bool = False,
+    ) -> None:
+        """Ask a model of one's own whether a near question's answer will do, in this process.
+
+        It is asked after the near-verbatim tier (and the built-in strict one, where that is on)
+        about the three recorded questions nearest to a call's. Numbers, negations, signs, codes
+        and names agree then; its hits are drawn, judged and bounded under its own name. It is
+        called in a thread of the cache's own; while it fails, it serves nothing.
+
+        Args:
+            verifier: Any object with ``probability(cached, query)``; None asks none any more.
+            name: Of its tier: small letters, digits and _.
+            least_probability: From which probability on an answer is served.
+            least_cosine: From which cosine on it is asked.
+            same_signature: Whether question word, modal verb, person, times, quantities and
+                prepositions must be the same too.
+
+        Raises:
+            UsageProblem: It is no verifier, its name cannot be used, or a bound is no share.
+        """
+        self.verifiers.use(
+            None
+            if verifier is None
+            else Plugged(name, verifier, least_probability, least_cosine, same_signature)
+        )
 
     def broken(self, tenant: str) -> list[str]:
         """Return a sentence for every kind of tier that has switched itself off for a tenant."""
-        return [off_sentence(name) for name in sorted({r.tier for r in self.watch.broken(tenant)})]
+        names = sorted({row.tier for row in self.watch.broken(tenant)})
+        return [f"{off_sentence(name)}; {restarted_by(name)}" for name in names]

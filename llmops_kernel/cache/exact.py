@@ -14,9 +14,10 @@ from llmops_kernel.cache.lookup import Claim, Lookup
 from llmops_kernel.cache.near import CANDIDATES, NEAR, Asking, first_twin
 from llmops_kernel.cache.notes import Notes
 from llmops_kernel.cache.options import current_options
-from llmops_kernel.cache.policy import is_margin, is_near, why_not, why_not_near
+from llmops_kernel.cache.policy import is_margin, is_near, is_strict, why_not, why_not_near
 from llmops_kernel.cache.semantic.background import Background
 from llmops_kernel.cache.semantic.judging import Comparer
+from llmops_kernel.cache.semantic.verifiers import Verifiers
 from llmops_kernel.cache.semantic.watch import Watch
 from llmops_kernel.cache.shelf import Shelf
 from llmops_kernel.store.cache_rows import EntryRow, FlightRow
@@ -79,20 +80,24 @@ class ExactCache(Desk):
         self.store = store
         self._redact = redact
         self._embedder = embedder
+        self.verifiers = Verifiers(embedder)
         self._margin: Margin | None = None
-        background = Background(door, store, lambda: self.settings, self.shelf.now)
-        self.comparer = Comparer(background, lambda: self.settings)
-        self.watch = Watch(store, lambda: self.settings, background, self.comparer, self.shelf.now)
+        self._background = Background(door, store, lambda: self.settings, self.shelf.now)
+        self.comparer = Comparer(self._background, lambda: self.settings)
+        self.watch = Watch(
+            store, lambda: self.settings, self._background, self.comparer, self.shelf.now
+        )
 
     @property
     def margin(self) -> Margin:
-        """The margin tier; numpy is imported with it."""
+        """The tiers that need vectors; numpy is imported with them."""
         if self._margin is None:
             from llmops_kernel.cache.semantic.margin_path import Margin
 
             self._margin = Margin(
-                self.store, self.shelf, lambda: self.settings, self._embedder, self.comparer
-            )
+                self.store, self.shelf, lambda: self.settings, self._embedder, self.comparer,
+                self.verifiers, self.watch.is_off,
+            )  # fmt: skip
         return self._margin
 
     def configure(self, **changes: object) -> None:
@@ -118,15 +123,23 @@ class ExactCache(Desk):
             asking=self._asking(request, target, context),
             near=is_near(settings, options),
             margin=is_margin(settings, options),
+            verifiers=self._verifying(),
         )  # fmt: skip
 
-    def _asking(self, request: Request, target: Target, context: CallContext) -> Asking | str:
+    def _verifying(self) -> tuple[str, ...]:
         options = current_options()
-        return why_not_near(request, target, context, self.settings, options) or Asking(
+        strict = is_strict(self.settings, options)
+        return self.verifiers.names(strict=strict, own=options.strict is not False)
+
+    def _asking(self, request: Request, target: Target, context: CallContext) -> Asking | str:
+        settings, verifiers = self.settings, self._verifying()
+        return why_not_near(
+            request, target, context, settings, current_options(), verifiers
+        ) or Asking(
             request,
             target,
             tenant=context.tenant,
-            salt=self.settings.salt,
+            salt=settings.salt,
             seal=self.shelf.sealer(),
             redact=self._redact,
         )
@@ -171,7 +184,7 @@ class ExactCache(Desk):
 
     async def reworded(self, lookup: Lookup) -> tuple[Twin | None, Seen | None]:
         """Return an answer to the same question in other words, and what was seen on the way."""
-        question = lookup.question if lookup.margin else None
+        question = lookup.question if lookup.margin or lookup.verifiers else None
         if question is None or self.shelf.is_down:
             return None, None
         twin, seen = await self.margin.look(lookup, question)
@@ -180,8 +193,8 @@ class ExactCache(Desk):
         return twin, seen
 
     def learn(self, lookup: Lookup, entry: Entry, seen: Seen | None) -> None:
-        """Let the margin tier learn from an answer that was kept, later."""
-        if lookup.margin and lookup.question is not None:
+        """Take an answer that was kept in among those that other questions may be near to."""
+        if (lookup.margin or lookup.verifiers) and lookup.question is not None:
             self.margin.learn_soon(lookup, entry, seen)
 
     async def put(self, lookup: Lookup, entry: Entry, claim: Claim | None) -> bool:
@@ -236,6 +249,21 @@ class ExactCache(Desk):
             StoreError: The place of the answers cannot be used.
         """
         return explanation(self, request, target, context)
+
+    def finish(self) -> None:
+        """Wait until what was kept has been learnt from; judges excepted."""
+        if self._margin is not None:
+            self._margin.finish()
+
+    async def stop_asking(self) -> None:
+        """Give up audits and judges that are on their way, on their loop, and begin no more.
+
+        For who is about to close the connections that they would open anew.
+        """
+        self._background.stopped = True
+        await self.watch.stop()
+        if self._margin is not None:
+            await self._margin.learner.stop()
 
     def close(self) -> None:
         """Give back what this process has taken on, so that others need not wait."""

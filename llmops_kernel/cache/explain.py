@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from llmops_kernel.cache.near import CANDIDATES, NEAR, compare, first_twin
-from llmops_kernel.cache.semantic.watch import BROKEN
+from llmops_kernel.cache.semantic.watch import BROKEN, restarted_by
 from llmops_kernel.store import hit_rows, margin_rows
 
 if TYPE_CHECKING:
@@ -33,12 +33,13 @@ class Explanation:
     """What the cache would do with a request.
 
     Attributes:
-        tier: ``exact``, ``near_verbatim`` or ``margin``; "" when a model would be called.
+        tier: ``exact``, ``near_verbatim``, ``strict``, the name of a person's own verifier, or
+            ``margin``; "" when a model would be called.
         reason: Why, in words.
         question: The recorded question that was served, or that came nearest; "" for none.
         created: When its answer was given, in microseconds since the epoch; 0 for none.
-        figures: What the margin tier compared: ``score``, ``lead``, ``vote``, ``cosine``, and the
-            ``threshold`` it serves from.
+        figures: What the tiers with vectors compared: ``score``, ``lead``, ``vote``, ``cosine``,
+            and the ``threshold`` that the margin tier serves from.
     """
 
     tier: str
@@ -136,17 +137,17 @@ def explanation(
     if isinstance(asking, str):
         return Explanation("", f"only the same request would do: {asking}")
     refused = _near(cache, lookup, asking)
-    if refused.tier or not lookup.margin:
+    if refused.tier or not (lookup.margin or lookup.verifiers):
         return refused
-    verdict = cache.margin.explain(asking, lookup.tenant)
+    verdict = cache.margin.explain(asking, lookup)
     figures = {} if verdict.standing is None else verdict.standing.figures
     if verdict.threshold is not None:
         figures["threshold"] = verdict.threshold
     if verdict.twin is not None:
         twin = verdict.twin
         return Explanation(twin.tier, twin.reason, twin.stored, twin.row.created, figures)
-    reason = f"{refused.reason}; the margin tier: {verdict.reason}"
-    return replace(refused, reason=reason, figures=figures)
+    said = [f"the {name.replace('_', '-')} tier: {why}" for name, why in verdict.reasons.items()]
+    return replace(refused, reason="; ".join([refused.reason, *said]), figures=figures)
 
 
 def _near(cache: ExactCache, lookup: Lookup, question: Question) -> Explanation:
@@ -155,7 +156,8 @@ def _near(cache: ExactCache, lookup: Lookup, question: Question) -> Explanation:
     if not lookup.near:
         return Explanation("", "the near-verbatim tier is off")
     if cache.watch.is_off(lookup.tenant, NEAR):
-        return Explanation("", "the near-verbatim tier has switched itself off")
+        said = f"the near-verbatim tier has switched itself off ({restarted_by(NEAR)})"
+        return Explanation("", said)
     rows = shelf.direct(shelf.backend.twins, question.near, shelf.now(), CANDIDATES)
     twin = first_twin(question, shelf.whole(rows, lookup.tenant))
     if twin is not None:

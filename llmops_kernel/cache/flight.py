@@ -10,7 +10,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
@@ -26,15 +26,15 @@ class Landing:
 
     Attributes:
         entry: The answer, if there is one to give again.
-        tier: ``exact`` if the leader found it in the cache, ``near_verbatim`` or ``margin`` if it
-            found that of another text, ``flight`` if it was just made.
+        tier: ``exact`` if the leader found it in the cache, the tier's name if it found that of
+            another text, ``flight`` if it was just made.
         twin: What the leader found, if it was another text's.
         alone: Without an answer: whether each goes on alone (the answer came, and is of a kind
             that is not given again) or asks again (it never came).
     """
 
     entry: Entry | None = None
-    tier: Literal["exact", "near_verbatim", "margin", "flight"] = "flight"
+    tier: str = "flight"
     twin: Twin | None = None
     alone: bool = False
 

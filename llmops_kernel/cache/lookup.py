@@ -18,6 +18,7 @@ class Lookup:
         asking: Its question, read when first needed; or why only the same request may answer it.
         near: Whether the same question in other manners may answer it.
         margin: Whether a re-wording may, where the evidence for that is there.
+        verifiers: Names of the tiers that ask a verifier whether a near question's answer may.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Lookup:
     asking: Asking | str = field(compare=False)
     near: bool = True
     margin: bool = False
+    verifiers: tuple[str, ...] = ()
 
     @property
     def question(self) -> Question | None:

@@ -13,7 +13,7 @@ import logging
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.cache.entry import Asked
 from llmops_kernel.cache.key import place_of
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from llmops_kernel.calls.catalog import Target
     from llmops_kernel.store.cache_rows import EntryRow
 
-Tier: TypeAlias = Literal["near_verbatim", "margin"]
-NEAR: Tier = "near_verbatim"
-MARGIN: Tier = "margin"
+NEAR = "near_verbatim"
+MARGIN = "margin"
 _log = logging.getLogger(__name__)
 # A question that brings the text to answer from is another one with every other text.
 _CARRIES = re.compile(
@@ -63,7 +62,8 @@ class Twin:
         stored: The question it was given to.
         asked: The question it is served for.
         reason: Why it is served, in words.
-        tier: Which tier says so.
+        tier: Which tier says so: ``near_verbatim``, ``strict``, the name of a person's own
+            verifier, or ``margin``.
         place: The tier's partition; "" where it has one state for a whole tenant.
     """
 
@@ -72,7 +72,7 @@ class Twin:
     stored: str
     asked: str
     reason: str
-    tier: Tier = NEAR
+    tier: str = NEAR
     place: str = ""
 
 

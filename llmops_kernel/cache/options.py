@@ -24,6 +24,7 @@ class CacheOptions:
 
     mode: Literal["off", "exact"] | None = None
     near: bool | None = None
+    strict: bool | None = None
     semantic: Literal["off", "margin"] | None = None
     simulated: bool | None = None
     sampled: bool | None = None
@@ -45,6 +46,7 @@ def caching(
     mode: Literal["off", "exact"] | None = None,
     *,
     near: bool | None = None,
+    strict: bool | None = None,
     semantic: Literal["off", "margin"] | None = None,
     simulated: bool | None = None,
     sampled: bool | None = None,
@@ -59,6 +61,8 @@ def caching(
     Args:
         mode: ``exact`` or ``off``.
         near: Serve the answer to the same question in other manners too.
+        strict: Ask the built-in verifier about questions that are not the same in other manners;
+            False asks no verifier, a person's own neither.
         semantic: ``margin`` serves re-wordings too, where the evidence for that is there.
         simulated: Serve offline and simulated models from the cache too.
         sampled: Serve requests whose answer is drawn at random too.
@@ -80,8 +84,8 @@ def caching(
     given = {
         name: value
         for name, value in (
-            ("mode", mode), ("near", near), ("semantic", semantic), ("simulated", simulated),
-            ("sampled", sampled), ("ttl_s", ttl_s),
+            ("mode", mode), ("near", near), ("strict", strict), ("semantic", semantic),
+            ("simulated", simulated), ("sampled", sampled), ("ttl_s", ttl_s),
         )
         if value is not None
     }  # fmt: skip

@@ -62,18 +62,24 @@ def is_margin(settings: CacheSettings, options: CacheOptions) -> bool:
     return (options.semantic or settings.semantic) == "margin"
 
 
+def is_strict(settings: CacheSettings, options: CacheOptions) -> bool:
+    """Tell whether the built-in verifier may say that another question's answer will do."""
+    return settings.strict if options.strict is None else options.strict
+
+
 def why_not_near(
     request: Request,
     target: Target,
     context: CallContext,
     settings: CacheSettings,
     options: CacheOptions,
+    verifiers: tuple[str, ...] = (),
 ) -> str:
     """Return why only the very same request may answer this one ("" when another one may too).
 
     What is said here is known before the question itself has been read.
     """
-    if not is_near(settings, options) and not is_margin(settings, options):
+    if not (is_near(settings, options) or is_margin(settings, options) or verifiers):
         return "the near-verbatim tier is off"
     if context.purpose == "judge":
         return "a judge is asked anew about everything but the very same"

@@ -21,10 +21,13 @@ def stats_of(session: Session) -> tuple[CacheStats, dict[str, str], list[str]]:
     switches = {
         "Exact": "on" if settings.mode == "exact" else "off",
         "Near-verbatim": "on" if settings.mode == "exact" and settings.near else "off",
+        "Strict": "on" if settings.mode == "exact" and settings.strict else "off",
         "Margin": "on" if settings.mode == "exact" and settings.semantic == "margin" else "off",
         "Simulated models": "on" if settings.simulated else "off",
         "Place": "Redis" if settings.url else "record",
     }
+    if (own := session.cache.verifiers.own) is not None:
+        switches["Verifier"] = own.name.replace("_", "-")
     session.store.flush()
     stats = session.cache.stats(tenant=session.settings.tenant)
     tenant = session.settings.tenant
@@ -42,13 +45,18 @@ def tuned(session: Session, target: float | None = None, restart: Sequence[str] 
     tenant = session.settings.tenant
     for name in restart:
         restarted(session.cache, tenant, name)
-    if session.cache.settings.semantic == "margin":
-        session.cache.margin.finish()
+    session.cache.finish()
     return tuning_of(session.cache, tenant, target)
 
 
 def switched(
-    session: Session, *, on: bool, semantic: bool = False, near: bool = False, simulated: bool
+    session: Session,
+    *,
+    on: bool,
+    semantic: bool = False,
+    near: bool = False,
+    strict: bool = False,
+    simulated: bool,
 ) -> None:
     """Switch the cache of this session, or one part of it, on or off."""
     changes: dict[str, object] = {}
@@ -56,6 +64,8 @@ def switched(
         changes["semantic"] = "margin" if on else "off"
     if near:
         changes["near"] = on
+    if strict:
+        changes["strict"] = on
     if simulated:
         changes["simulated"] = on
     if on or not changes:

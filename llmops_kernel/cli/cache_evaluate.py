@@ -30,6 +30,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="bound on errors per hit to hold the figures against (default: 0.01)",
     )
+    parser.add_argument(
+        "--strict", action="store_true", help="with the built-in verifier's tier, which is off"
+    )
     json_flag(parser)
     parser.set_defaults(call=call)
 
@@ -43,7 +46,12 @@ def call(arguments: argparse.Namespace) -> int:
             "--target is not a share", detail=f"got {arguments.target}", hint="--target 0.01"
         )
     pairs, bad_rows = read_pairs(Path(arguments.pairs))
-    facts = evaluate(pairs, bad_rows=bad_rows).as_dict(arguments.target)
+    tiers = None
+    if arguments.strict:
+        from llmops_kernel.cache.semantic.strict import strict_tiers
+
+        tiers = strict_tiers()
+    facts = evaluate(pairs, tiers, bad_rows=bad_rows).as_dict(arguments.target)
     if arguments.json:
         say_json(facts)
     else:

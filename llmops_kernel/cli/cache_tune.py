@@ -22,7 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--restart", action="append", default=[], metavar="NAME",
-        help="let near-verbatim, margin or one partition begin anew; repeatable",
+        help="let near-verbatim, strict, margin or one partition begin anew; repeatable",
     )  # fmt: skip
     json_flag(parser)
     parser.set_defaults(call=call)

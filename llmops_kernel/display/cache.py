@@ -22,6 +22,7 @@ _MAX_LINE = 240  # characters of a question in text
 _TIERS = {
     "exact": "Hits, exact",
     "near_verbatim": "Hits, near-verbatim",
+    "strict": "Hits, strict",
     "margin": "Hits, margin",
     "flight": "Hits, waiting",
 }
@@ -39,7 +40,8 @@ def cache_stats_view(
     """
     rows = [*switches.items()]
     rows += [("Answers", count(stats.entries)), ("Bytes", count(stats.bytes))]
-    rows += [(name, count(stats.tiers.get(tier, 0))) for tier, name in _TIERS.items()]
+    own = {tier: f"Hits, {_name(tier)}" for tier in sorted({*stats.tiers} - {*_TIERS})}
+    rows += [(name, count(stats.tiers.get(tier, 0))) for tier, name in (_TIERS | own).items()]
     rows.append(("Misses", count(stats.misses)))
     rows.append(("Hit rate", None if stats.hit_rate is None else percent(stats.hit_rate)))  # type: ignore[arg-type]
     rows += [

@@ -50,7 +50,7 @@ def _row(each: PartitionReport) -> tuple[object, ...]:
         each.name,
         each.model,
         each.state,
-        count(each.texts),
+        count(each.texts) if each.vectors == "memory" else f"{count(each.texts)}, {each.vectors}",
         count(each.groups),
         count(each.mature),
         f"{count(each.usable)} of {count(each.lookups)}",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SEMANTIC = argument("--semantic", action="store_true", help="re-wordings (the margin tier)")
 _NEAR = argument("--near", action="store_true", help="the same question in other manners")
+_STRICT = argument("--strict", action="store_true", help="what the built-in verifier is sure of")
 _SIMULATED = argument("--simulated", action="store_true", help="offline and simulated models")
 
 
@@ -41,6 +42,7 @@ class CacheMagics(SessionMagics):
         "on",
         _SEMANTIC,
         _NEAR,
+        _STRICT,
         _SIMULATED,
         OUT,
         QUIET,
@@ -50,6 +52,7 @@ class CacheMagics(SessionMagics):
         "off",
         _SEMANTIC,
         _NEAR,
+        _STRICT,
         _SIMULATED,
         OUT,
         QUIET,
@@ -94,7 +97,7 @@ class CacheMagics(SessionMagics):
             action="append",
             default=[],
             metavar="NAME",
-            help="let near-verbatim, margin or one partition begin anew; repeatable",
+            help="let near-verbatim, strict, margin or one partition begin anew; repeatable",
         ),
         OUT,
         QUIET,
@@ -169,6 +172,7 @@ def _done(session: Session, args: Namespace) -> Any:
                 on=args.verb == "on",
                 semantic=args.semantic,
                 near=args.near,
+                strict=args.strict,
                 simulated=args.simulated,
             )
         case "clear":

@@ -59,7 +59,7 @@ class Explained(Shown):
 
     @property
     def tier(self) -> str:
-        """``exact``, ``near_verbatim``, ``margin``, or "" when a model would be called."""
+        """A tier's name, such as ``exact``, or "" when a model would be called."""
         return self.explanation.tier
 
     @property

@@ -107,6 +107,16 @@ def expire(tx: Tx, place: str, at: int) -> None:
     tx.run("DELETE FROM cache_vector WHERE place = ? AND expires <= ?", (place, at))
 
 
+def more_than(store: Store, place: str, at: int, most: int) -> bool:
+    """Tell whether a partition has more texts than so many."""
+    rows = store.read(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM cache_vector WHERE place = ? AND expires > ? LIMIT ?) "
+        "AS some_of_place",
+        (place, at, most + 1),
+    )
+    return int(rows[0][0]) > most
+
+
 def size(source: Tx | Store, place: str) -> tuple[int, int]:
     """Return how many texts a partition has, and how many answer groups."""
     sql = "SELECT COUNT(*), COUNT(DISTINCT group_id) FROM cache_vector WHERE place = ?"
@@ -173,6 +183,16 @@ def break_tier(tx: Tx, row: TierRow, state: str) -> bool:
         "UPDATE cache_tier SET state = ?, changed = ?, revision = revision + 1 "
         "WHERE tenant = ? AND tier = ? AND place = ? AND state <> ?",
         (state, row.changed, row.tenant, row.tier, row.place, state),
+    )
+    return done == 1
+
+
+def mend_tier(tx: Tx, row: TierRow, state: str) -> bool:
+    """Take back that a tier was switched off; what was counted stays. False when it is not off."""
+    done = tx.run(
+        "UPDATE cache_tier SET state = '', changed = ?, revision = revision + 1 "
+        "WHERE tenant = ? AND tier = ? AND place = ? AND state = ?",
+        (row.changed, row.tenant, row.tier, row.place, state),
     )
     return done == 1
 

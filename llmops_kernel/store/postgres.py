@@ -104,6 +104,25 @@ class PostgresStore(Store):
             self._forget_if_broken(connection)
             raise self._explain(error) from error
 
+    @contextmanager
+    def alone(self) -> Iterator[Tx]:
+        """Run statements outside any transaction, each as long as it takes, then disconnect.
+
+        Raises:
+            StoreError: One failed; those before it are done.
+        """
+        connection = self._connect()
+        try:
+            connection.execute("SET statement_timeout = 0; SET lock_timeout = 0")
+            yield _PostgresTx(connection)
+        except self._psycopg.Error as error:
+            raise self._explain(error) from error
+        finally:
+            with self._lock:
+                if connection in self._connections:
+                    self._connections.remove(connection)
+            connection.close()
+
     def warnings(self) -> list[str]:
         """Nothing is unsafe about a server."""
         return []

@@ -152,7 +152,9 @@ _TWIN = (
 # other kernels must read anew, `since` is when counting began. `cache_vector`: a cached text's
 # place among the others of its partition (`group_id`: texts with the same answer); `cache_judged`:
 # where a text stood that was answered afresh, and whether the nearest answer would have been right.
-# `cache_spend`: nano-dollars that audits and judges of a day have taken.
+# `cache_spend`: nano-dollars that audits and judges of a day have taken. On PostgreSQL
+# `neighbour_rows` may add `cache_neighbour`, whose rows go with those of `cache_vector`: whoever
+# rebuilds that table here drops the other first.
 _TIERS = (
     """CREATE TABLE IF NOT EXISTS cache_hit (
         hit_id {ID},

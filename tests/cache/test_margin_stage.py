@@ -16,8 +16,8 @@ from margin_desk import EAGER, TOPIC, WORDINGS, TopicUpstream, lessons
 from llmops_kernel import Session
 from llmops_kernel.budget import audit
 from llmops_kernel.cache import caching
-from llmops_kernel.cache.semantic import margin_book
 from llmops_kernel.cache.semantic.margin import State
+from llmops_kernel.cache.semantic.tuning import tuning_of
 from llmops_kernel.calls import ChatRequest, Reply
 from llmops_kernel.embed.minilm import MiniLM
 
@@ -265,6 +265,8 @@ def test_audits_ask_afresh_and_wrong_answers_switch_it_off(
     assert not session.cache.broken("default")
     # It begins without evidence.
     assert not _ask(session, "How do I lock a card that I lost?").cached
+    for each in (session, other):  # their judges must not ask while the connections are closed
+        each._loop.run(each.cache.stop_asking())
 
 
 def test_without_a_cap_drawn_hits_wait_for_a_person(
@@ -412,17 +414,20 @@ def test_clearing_while_others_read_and_learn(open_bank: Make, upstream: TopicUp
 
 
 def test_more_texts_than_are_compared_in_memory_are_refused(
-    open_bank: Make, upstream: TopicUpstream, monkeypatch: pytest.MonkeyPatch
+    open_bank: Make, upstream: TopicUpstream
 ) -> None:
     first = open_bank()
     _teach(first)
-    monkeypatch.setattr(margin_book, "MOST", 10)
-    session = open_bank()
+    session = open_bank(cache={"numpy_entries": 10})
     assert not _ask(session, _new()).cached
     request = ChatRequest.from_body(body(WORDINGS["pin"][9]))
     target = session.catalog.resolve(request.model)
     found = session.cache.explain(request, target, session.context())
-    assert found.reason.endswith("more texts than are compared in memory")
+    assert found.reason.endswith("more than 10 texts, and the record is no PostgreSQL database")
+    (report,) = tuning_of(session.cache, "default").partitions
+    assert (report.vectors, report.missing) == (
+        "nowhere", "fewer texts, or a PostgreSQL record with the vector extension"
+    )  # fmt: skip
 
 
 def test_a_text_that_cannot_be_embedded_costs_no_call(
@@ -455,7 +460,7 @@ def test_an_embedder_that_is_missing_is_said_once_and_costs_no_call(
     for text in lessons(3):
         assert not _ask(session, text).cached
     session.cache.margin.finish()
-    assert "margin tier cannot be used" in caplog.text
+    assert caplog.text.count("with vectors cannot be used now") == 1
 
 
 @settings(

@@ -54,7 +54,7 @@ class Door:
 
 
 class Background:
-    """Makes calls that nobody waits for.
+    """Makes calls that nobody waits for, until it is `stopped`.
 
     A call's worst case is taken from the day's cap before it is made, over all kernels, and what
     was not spent is given back; the ledger's caps hold as for every call.
@@ -79,11 +79,12 @@ class Background:
         self._now = now
         self._counting = TokenCounting()
         self._said: set[str] = set()
+        self.stopped = False
 
     async def call(self, request: Request, context: CallContext) -> Reply | None:
         """Make a call on behalf of another; None if it was not made or brought nothing."""
         door, tenant = self._door, context.tenant
-        if door is None:
+        if door is None or self.stopped:
             return None
         day, taken = self._now() // _DAY, 0
         reply: Reply | None = None

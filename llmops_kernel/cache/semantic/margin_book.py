@@ -19,9 +19,10 @@ from llmops_kernel.cache.near import MARGIN
 from llmops_kernel.cache.semantic.evidence import Evidence
 from llmops_kernel.cache.semantic.gates import Gate
 from llmops_kernel.cache.semantic.margin import MarginTier
-from llmops_kernel.cache.semantic.partition import MOST, Partition
+from llmops_kernel.cache.semantic.partition import Partition
+from llmops_kernel.cache.semantic.server_partition import ServerPartition
 from llmops_kernel.cache.semantic.watch import BROKEN
-from llmops_kernel.store import hit_rows, margin_rows
+from llmops_kernel.store import hit_rows, margin_rows, neighbour_rows
 from llmops_kernel.store.margin_rows import JudgedRow, TierRow, VectorRow
 
 if TYPE_CHECKING:
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmops_kernel.cache.seal import Seal
+    from llmops_kernel.cache.semantic.neighbours import Texts
     from llmops_kernel.settings import CacheSettings
     from llmops_kernel.store import Store
 
 _log = logging.getLogger(__name__)
+_MOVING = "its texts are on their way to the record's server"
 
 
 @dataclass(slots=True)
@@ -42,18 +45,28 @@ class Loaded:
 
     Attributes:
         tier: Its evidence, and whether it serves.
-        partition: Its texts; None while nobody needed them.
+        partition: Its texts, in memory or on the record's server; None while nobody needed them.
         skipped: Rows that were edited, damaged or of another version.
-        too_large: Whether it has more texts than are compared in memory.
+        refused: Why its texts cannot be compared; "" where they can.
     """
 
     row: TierRow
     tier: MarginTier
     judged_to: int = 0
-    partition: Partition | None = None
+    partition: Partition | ServerPartition | None = None
     vectors_to: int = 0
     skipped: int = 0
-    too_large: bool = False
+    refused: str = ""
+
+    @property
+    def moving(self) -> bool:
+        """Whether its texts are on their way to the record's server."""
+        return isinstance(self.partition, ServerPartition) and self.partition.moving
+
+    @property
+    def why_not(self) -> str:
+        """Why nothing of it may be served now, whatever its evidence; "" where it may."""
+        return _MOVING if self.moving else self.refused
 
 
 class MarginBook:
@@ -99,7 +112,7 @@ class MarginBook:
         row = margin_rows.tier(self._store, old.tenant, MARGIN, old.place)
         return (row.revision, row.state, row.since) == (old.revision, old.state, old.since)
 
-    def catch_up(self, loaded: Loaded, *, dim: int, evidence: bool = False) -> Partition:
+    def catch_up(self, loaded: Loaded, *, dim: int, evidence: bool = False) -> Texts:
         """Read what was added to a partition since, and return its texts.
 
         Args:
@@ -107,39 +120,68 @@ class MarginBook:
             dim: Numbers of a vector.
             evidence: Read judged lookups too.
         """
-        place = loaded.row.place
+        place, most = loaded.row.place, self._settings().numpy_entries
         if loaded.partition is None:
-            loaded.partition = Partition(dim)
-            loaded.vectors_to = 0
+            loaded.vectors_to, loaded.refused = 0, ""
             with self._store.transaction() as tx:
                 margin_rows.expire(tx, place, self._now())
-        rows = margin_rows.vectors(
-            self._store, place, loaded.vectors_to, self._now(), MOST + 1 - len(loaded.partition)
-        )
-        for number, row in rows:
-            loaded.vectors_to = number
-            if row.entry_key not in loaded.partition:
-                loaded.skipped += not self._take(loaded.partition, row)
-        loaded.too_large = len(loaded.partition) > MOST
+            if margin_rows.more_than(self._store, place, self._now(), most):
+                self._outgrown(loaded, dim, most)
+            else:
+                loaded.partition = Partition(dim, most)
+        if isinstance(loaded.partition, Partition) and not loaded.refused:
+            self._read(loaded, loaded.partition, most)
+            if len(loaded.partition) > most:
+                self._outgrown(loaded, dim, most)
+        if isinstance(loaded.partition, ServerPartition):
+            loaded.partition.step()
         if evidence:
             self._learned(loaded, margin_rows.judged(self._store, place, loaded.judged_to))
+        assert loaded.partition is not None
         return loaded.partition
 
-    def _take(self, partition: Partition, row: VectorRow) -> bool:
-        if self._seal(row) != row.mac:
-            return False
-        try:
-            vector = np.frombuffer(row.vector, "<f4").astype(np.float32)
-            partition.add(
-                row.entry_key,
-                vector,
-                group=row.group_id,
-                answer=row.answer,
-                gate=Gate.read(row.gate),
-            )
-        except ValueError:
-            return False
-        return True
+    def _outgrown(self, loaded: Loaded, dim: int, most: int) -> None:
+        """Leave a partition's texts to the record's server, if it can compare them."""
+        why = neighbour_rows.prepare(self._store, dim)
+        if why:
+            loaded.refused = f"its partition has more than {most:,} texts, and {why}"
+            loaded.partition = Partition(dim, 0)
+            return
+        place = loaded.row.place
+        loaded.partition = ServerPartition(self._store, place, dim, self._opener(dim), self._now)
+
+    def _read(self, loaded: Loaded, partition: Partition, most: int) -> None:
+        opener = self._opener(partition.dim)
+        rows = margin_rows.vectors(
+            self._store, loaded.row.place, loaded.vectors_to, self._now(),
+            most + 1 - len(partition),
+        )  # fmt: skip
+        for number, row in rows:
+            loaded.vectors_to = number
+            if row.entry_key in partition:
+                continue
+            found = opener(row)
+            if found is None:
+                loaded.skipped += 1
+            else:
+                partition.add(
+                    row.entry_key, found[0], group=row.group_id, answer=row.answer, gate=found[1]
+                )
+
+    def _opener(self, dim: int) -> Callable[[VectorRow], tuple[NDArray[np.float32], Gate] | None]:
+        """Return what gives vector and gate of a row that fits its seal; None of others."""
+
+        def opened(row: VectorRow) -> tuple[NDArray[np.float32], Gate] | None:
+            if self._seal(row) != row.mac:
+                return None
+            try:
+                vector = np.frombuffer(row.vector, "<f4").astype(np.float32)
+                gate = Gate.read(row.gate)
+            except ValueError:
+                return None
+            return (vector, gate) if vector.shape == (dim,) and np.isfinite(vector).all() else None
+
+        return opened
 
     def _learned(self, loaded: Loaded, rows: Iterable[tuple[int, JudgedRow]]) -> None:
         for number, row in rows:

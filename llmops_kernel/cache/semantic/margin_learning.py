@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from llmops_kernel.cache.semantic.answers import normalized_answer, plain_answer
 from llmops_kernel.cache.semantic.gates import Gate
 from llmops_kernel.cache.semantic.judging import OFFLINE, Said
+from llmops_kernel.cache.semantic.neighbours import NOBODY
+from llmops_kernel.cache.semantic.watch import given_up
 from llmops_kernel.store.margin_rows import JudgedRow, VectorRow
 
 if TYPE_CHECKING:
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
     from llmops_kernel.cache.lookup import Lookup
     from llmops_kernel.cache.near import Question
     from llmops_kernel.cache.semantic.judging import Comparer
-    from llmops_kernel.cache.semantic.margin import Standing
     from llmops_kernel.cache.semantic.margin_book import Loaded
     from llmops_kernel.cache.semantic.margin_path import Seen
+    from llmops_kernel.cache.semantic.neighbours import Nearest
     from llmops_kernel.cache.semantic.workshop import Workshop
     from llmops_kernel.calls import CallContext
 
@@ -100,7 +102,8 @@ class Learner:
         loaded = self._workshop.open(lookup.tenant, place)
         vector = seen.vector if seen else self._workshop.embed(question.asked.text)
         partition = self._workshop.book.catch_up(loaded, dim=len(vector), evidence=True)
-        if loaded.too_large:
+        self._workshop.carry_on(loaded)
+        if loaded.refused:
             return None
         digest = self._workshop.shelf.sealer().key(
             f"answer\x1f{place}\x1f{normalized_answer(answer)}"
@@ -109,8 +112,10 @@ class Learner:
         gate = Gate.of(question.signature)
         unsure = None
         partition.remove(lookup.key)  # asked again after its time: its old self is no neighbour
-        found = partition.standing(vector)
-        if found.best >= _JUDGED_FROM and not gate.veto(partition.gate(found.entry)):
+        # While its texts are on their way to the record's server, nothing is said of the others.
+        found = NOBODY if loaded.moving or not lookup.margin else partition.nearest(vector)
+        near = found.best
+        if near and found.standing.best >= _JUDGED_FROM and not gate.veto(near.gate):
             unsure = self._judged(
                 loaded, found, lookup, question, Said(question.asked.text, answer), group
             )
@@ -126,29 +131,32 @@ class Learner:
     def _judged(
         self,
         loaded: Loaded,
-        found: Standing,
+        found: Nearest,
         lookup: Lookup,
         question: Question,
         mine: Said,
         group: str,
     ) -> _Unsure | None:
         """Write down whether the nearest answer would have been right, or who has to say so."""
-        assert loaded.partition is not None
-        nearest = loaded.partition.group_name(found.group)
+        near, stands = found.neighbours[0], found.standing
         row = JudgedRow(
-            self._workshop.shelf.now(), loaded.row.place, found.score, found.lead, found.best,
-            found.wordings, int(nearest == group), OFFLINE,
+            self._workshop.shelf.now(), loaded.row.place, stands.score, stands.lead, stands.best,
+            stands.wordings, int(near.group == group), OFFLINE,
         )  # fmt: skip
         if row.verdict or not self._comparer.asks_a_model:
             self._workshop.book.learn(loaded, row)
             return None
-        opened = self._workshop.opened(loaded.partition.keys[found.entry], question, lookup.tenant)
+        opened = self._workshop.opened(near.key, question, lookup.tenant)
         answer = plain_answer(opened[1].reply()[0]) if opened else None
         if opened is None or answer is None:
             return None
-        return _Unsure(loaded, row, mine, Said(opened[2], answer), group, nearest)
+        return _Unsure(loaded, row, mine, Said(opened[2], answer), group, near.group)
 
     # ---- judges -------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Give up the judges that are on their way."""
+        await given_up(self.judging)
 
     def _judge_soon(self, unsure: _Unsure, context: CallContext) -> None:
         if len(self.judging) >= _MOST_JUDGES:

@@ -9,14 +9,12 @@ import numpy as np
 
 from llmops_kernel.cache.semantic.margin import Standing, standing
 from llmops_kernel.cache.semantic.nearest import FROM, Sketch, cosines_of
+from llmops_kernel.cache.semantic.neighbours import NOBODY, SHOWN, Nearest, Neighbour
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmops_kernel.cache.semantic.gates import Gate
-
-MOST = 50_000
-"""Texts that are compared in memory, about 77 MB of vectors with 384 numbers each."""
 
 _FIRST = 256
 
@@ -26,10 +24,12 @@ class Partition:
 
     Args:
         dim: Numbers of a vector.
+        most: Texts it is made for.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, most: int = 50_000) -> None:
         self.dim = dim
+        self._most = most
         self.keys: list[str] = []
         self._places: dict[str, int] = {}
         self._gates: list[Gate] = []
@@ -135,15 +135,50 @@ class Partition:
         Args:
             vector: Shape (dim,), length 1.
         """
+        places, cosines = self._compared(vector)
+        return self._standing(places, cosines)
+
+    def nearest(self, vector: NDArray[np.float32]) -> Nearest:
+        """Return how a query stands, and its neighbours.
+
+        Args:
+            vector: Shape (dim,), length 1.
+        """
+        if not self.keys:
+            return NOBODY
+        places, cosines = self._compared(vector)
+        found = self._standing(places, cosines)
+        some = min(SHOWN, len(cosines))
+        others = np.argpartition(-cosines, some - 1)[:some]
+        near = {int(each if places is None else places[each]): float(cosines[each])
+                for each in others[np.argsort(-cosines[others], kind="stable")]}  # fmt: skip
+        # Among equals, the one that the standing speaks of is the first.
+        near = {found.entry: found.best} | near
+        return Nearest(found, tuple(self._neighbour(*each) for each in [*near.items()][:SHOWN]))
+
+    def _neighbour(self, place: int, cosine: float) -> Neighbour:
+        group = self._names[int(self._groups[place])]
+        vector = self._vectors[place].copy()
+        return Neighbour(self.keys[place], group, self._gates[place], vector, cosine)
+
+    def _compared(
+        self, vector: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64] | None, NDArray[np.float32]]:
+        """Return the texts that can matter (None: all) and their cosines to a query."""
         count = len(self.keys)
         vector = np.asarray(vector, np.float32)
         vectors, groups = self._vectors[:count], self._groups[:count]
         if count < FROM:
-            return standing(cosines_of(vectors, vector), groups)
-        sketch = self._sketched(count)
-        some = sketch.candidates(vectors, groups, vector)
-        found = standing(cosines_of(vectors[some], vector), groups[some])
-        return replace(found, entry=int(some[found.entry]), wordings=self._sizes[found.group])
+            return None, cosines_of(vectors, vector)
+        some = self._sketched(count).candidates(vectors, groups, vector)
+        return some, cosines_of(vectors[some], vector)
+
+    def _standing(self, places: NDArray[np.int64] | None, cosines: NDArray[np.float32]) -> Standing:
+        groups = self._groups[: len(self.keys)]
+        if places is None:
+            return standing(cosines, groups)
+        found = standing(cosines, groups[places])
+        return replace(found, entry=int(places[found.entry]), wordings=self._sizes[found.group])
 
     def _sketched(self, count: int) -> Sketch:
         """Return the sketch of all texts, made anew where it has grown too small or too old."""
@@ -153,7 +188,8 @@ class Partition:
         return sketch
 
     def _grow(self) -> None:
-        size = min(2 * len(self._vectors), max(MOST, len(self._vectors) + 1))
+        now = len(self._vectors)
+        size = min(2 * now, max(self._most, now + now // 4))
         vectors = np.empty((size, self.dim), np.float32)
         groups = np.empty(size, np.int64)
         vectors[: len(self._vectors)] = self._vectors

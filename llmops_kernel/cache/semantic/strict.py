@@ -1,10 +1,11 @@
 """The strict tier: a verifier's opinion on pairs that the near-verbatim rule turned down.
 
-Off by default, and for the built-in trees there is little reason to turn it on: what they add to
-the near-verbatim rule at an error level that one can live with is next to nothing (see
-``benchmarks/results/semantic.json``). No small model that was not trained on the traffic at hand
-tells other wordings from other questions. The tier is here for who has such a model: a
-cross-encoder or an NLI model fine-tuned on their own pairs can be plugged in as a `PairVerifier`.
+Off by default, and for the built-in trees there is little reason to turn it on: in streams of
+11,520 requests they brought 2,010 hits where the near-verbatim rule alone brought 1,955, none of
+them known to be wrong, and next to no real re-wordings (``benchmarks/results/semantic.json``). No
+small model that was not trained on the traffic at hand tells other wordings from other questions.
+The tier is here for who has such a model: a cross-encoder or an NLI model fine-tuned on their own
+pairs can be plugged in as a `PairVerifier`.
 """
 
 from __future__ import annotations

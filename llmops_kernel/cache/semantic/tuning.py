@@ -10,7 +10,7 @@ from llmops_kernel.cache.semantic.margin import State
 from llmops_kernel.cache.semantic.margin_book import audits_of, counts, new_tier
 from llmops_kernel.cache.semantic.watch import BROKEN
 from llmops_kernel.errors import UsageProblem
-from llmops_kernel.store import hit_rows, margin_rows
+from llmops_kernel.store import hit_rows, margin_rows, neighbour_rows
 
 if TYPE_CHECKING:
     from llmops_kernel.cache.exact import ExactCache
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from llmops_kernel.store.hit_rows import Count
     from llmops_kernel.store.margin_rows import TierRow
 
+MEMORY, PGVECTOR, NOWHERE = "memory", "pgvector", "nowhere"
 _SHORT = 8
+_ROOM = "fewer texts, or a PostgreSQL record with the vector extension"
 _MIX = "answers need more wordings each, or a judge that knows which say the same"
 
 
@@ -41,6 +43,8 @@ class PartitionReport:
         evidence: Usable lookups above the threshold, and audited hits.
         audits: The audited hits alone.
         missing: What it still needs, as a sentence; "" while it serves.
+        vectors: Where its texts are compared: ``memory``, ``pgvector``, ``pgvector (no index
+            yet)``, or ``nowhere`` when there are too many of them.
     """
 
     name: str
@@ -57,6 +61,7 @@ class PartitionReport:
     evidence: Evidence
     audits: Evidence
     missing: str
+    vectors: str = MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +106,14 @@ def tuning_of(cache: ExactCache, tenant: str, target: float | None = None) -> Tu
         settings.target,
         settings.mode == "exact" and settings.semantic == "margin",
         tuple(sorted({row.tier for row in rows if row.state == BROKEN})),
-        tuple(_report(store, settings, row, counted) for row in rows if row.tier == MARGIN),
+        tuple(_report(cache, settings, row, counted) for row in rows if row.tier == MARGIN),
     )
 
 
 def restarted(cache: ExactCache, tenant: str, name: str) -> int:
-    """Let a tier begin anew: ``near-verbatim``, ``margin`` (all partitions), or one partition.
+    """Let a tier begin anew: ``near-verbatim``, ``strict``, ``margin``, or one partition.
+
+    ``margin`` means all its partitions; a person's own verifier is called by its name.
 
     Returns:
         How many were restarted.
@@ -117,21 +124,21 @@ def restarted(cache: ExactCache, tenant: str, name: str) -> int:
     rows = margin_rows.tiers(cache.store, tenant)
     tier = name.replace("-", "_")
     chosen = [row for row in rows if row.tier == tier]
-    if not chosen and tier not in (NEAR, MARGIN):
+    if not chosen and tier not in {NEAR, MARGIN, *cache.verifiers.names(strict=True, own=True)}:
         chosen = [row for row in rows if row.tier == MARGIN and row.place.startswith(name)]
         if len(chosen) != 1:
             raise UsageProblem(
                 "There is no such partition" if not chosen else "Several partitions begin so",
                 detail=name,
-                hint="Give near-verbatim, margin, or a name that `%cache tune` lists",
+                hint="Give near-verbatim, strict, margin, or a name that `%cache tune` lists",
             )
     return sum(cache.watch.restart(tenant, row.tier, row.place) for row in chosen)
 
 
 def _report(
-    store: Store, settings: CacheSettings, row: TierRow, counted: list[Count]
+    cache: ExactCache, settings: CacheSettings, row: TierRow, counted: list[Count]
 ) -> PartitionReport:
-    tier = new_tier(settings)
+    tier, store = new_tier(settings), cache.store
     lookups = [each for _, each in margin_rows.judged(store, row.place, 0)]
     usable = [each for each in lookups if counts(each, settings)]
     for each in usable:
@@ -147,6 +154,9 @@ def _report(
         missing = _MIX
     elif tier.state is State.NOT_ENOUGH and not mature:
         missing = f"{missing}; {settings.min_wordings} wordings of an answer"
+    vectors = _vectors(store, row.place, texts, settings.numpy_entries)
+    if vectors == NOWHERE:
+        missing = _ROOM
     return PartitionReport(
         row.place[:_SHORT],
         row.model,
@@ -162,4 +172,13 @@ def _report(
         tier.evidence,
         audits,
         missing,
+        vectors,
     )
+
+
+def _vectors(store: Store, place: str, texts: int, most: int) -> str:
+    if texts <= most:
+        return MEMORY
+    if not neighbour_rows.is_prepared(store):
+        return NOWHERE
+    return PGVECTOR if neighbour_rows.is_indexed(store, place) else f"{PGVECTOR} (no index yet)"

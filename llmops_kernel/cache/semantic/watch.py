@@ -3,7 +3,9 @@
 A share of the hits is drawn. For each, the model is asked afresh in the background where a cap
 allows it, and the answers are compared; what nobody could say waits for a person. Every verdict is
 held against the bound on errors per hit at once: a tier that breaks it is off for every kernel that
-shares the record, until somebody restarts it.
+shares the record. It stays off until somebody restarts it, or a person's verdicts (a corrected one,
+or others) leave evidence that does not break the bound: what a person says counts the same in
+whatever order it is said. No model's verdict switches a tier on, or overrules a person's.
 """
 
 from __future__ import annotations
@@ -84,6 +86,10 @@ class Watch:
         while self._auditing:
             await asyncio.wait(set(self._auditing))
 
+    async def stop(self) -> None:
+        """Give up the audits that are on their way."""
+        await given_up(self._auditing)
+
     async def _audit(self, request: Request, context: CallContext, twin: Twin) -> None:
         try:
             fresh = await self._background.call(request, context)
@@ -112,29 +118,35 @@ class Watch:
     def judge(self, tenant: str, number: int, *, right: bool, by: str = PERSON) -> bool:
         """Write down whether a hit was right; False when there is no such hit.
 
-        A tier whose bound that breaks is switched off with it.
+        A tier whose bound that breaks is switched off with it. One that is off is switched on
+        again where a person says "right" and all that was judged of it does not break it any more.
         """
         with self._store.transaction() as tx:
             return self._judge(tx, tenant, number, right, by)
 
     def _judge(self, tx: Tx, tenant: str, number: int, right: bool, by: str) -> bool:
-        if not hit_rows.judge(tx, tenant, number, int(right), by):
-            return False
         row = hit_rows.hit(tx, tenant, number)
-        if row is not None and not right:
-            self._hold(tx, row)
+        if row is None:
+            return False
+        if by != PERSON and row.judged_by == PERSON:
+            return True
+        hit_rows.judge(tx, tenant, number, int(right), by)
+        if not right or by == PERSON:
+            self._hold(tx, row, mend=right)
         return True
 
-    def _hold(self, tx: Tx, row: hit_rows.HitRow) -> None:
-        """Switch a tier off if what was judged of it breaks its bound."""
+    def _hold(self, tx: Tx, row: hit_rows.HitRow, *, mend: bool) -> None:
+        """Switch a tier off if what was judged of it breaks its bound, or on if it does not."""
         judged = Evidence()
         for each in hit_rows.counts(tx, row.tenant):
             if (each.tier, each.place) == (row.tier, row.place):
                 judged = Evidence(each.judged, each.wrong)
+        now = TierRow(row.tenant, row.tier, row.place, row.model, changed=self._now())
         if not self._breaks(tx, row, judged):
-            return
-        state = TierRow(row.tenant, row.tier, row.place, row.model, changed=self._now())
-        if margin_rows.break_tier(tx, state, BROKEN):
+            counted = row.at >= margin_rows.tier(tx, row.tenant, row.tier, row.place).since
+            if mend and counted and margin_rows.mend_tier(tx, now, BROKEN):
+                _log.warning("The %s tier is on again: %s", shown(row.tier), MENDED)
+        elif margin_rows.break_tier(tx, now, BROKEN):
             _log.warning("%s. %s", off_sentence(row.tier), WAY_BACK)
 
     def _breaks(self, tx: Tx, row: hit_rows.HitRow, judged: Evidence) -> bool:
@@ -162,17 +174,41 @@ class Watch:
     def restart(self, tenant: str, tier: str, place: str = "") -> bool:
         """Let a tier begin anew, without what was judged of it; False when it is not known.
 
-        The near-verbatim tier serves at once, the margin tier when it has new evidence.
+        The margin tier serves when it has new evidence, the others at once.
         """
         with self._store.transaction() as tx:
             margin_rows.unlearn(tx, place)
             return margin_rows.restart(tx, TierRow(tenant, tier, place), self._now())
 
 
-WAY_BACK = "`%cache audit` shows what was judged, `%cache tune --restart` lets it begin anew"
+async def given_up(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait until they have ended."""
+    some = [*tasks]
+    for task in some:
+        task.cancel()
+    await asyncio.gather(*some, return_exceptions=True)
+
+
+WAY_BACK = (
+    "`%cache audit` shows what was judged, and takes a corrected verdict; "
+    "`%cache tune --restart` lets it begin anew"
+)
+MENDED = "what was judged of it does not break its target any more"
 
 
 def off_sentence(tier: str) -> str:
     """Say that a tier has switched itself off."""
-    name = tier.replace("_", "-")
-    return f"The {name} tier has switched itself off: its judged errors passed the target"
+    return f"The {shown(tier)} tier has switched itself off: its judged errors passed the target"
+
+
+def restarted_by(tier: str) -> str:
+    """Say how a tier that has switched itself off is switched on again."""
+    return (
+        f"a corrected verdict (%cache audit --right NUMBER) or %cache tune --restart {shown(tier)} "
+        "switches it on again"
+    )
+
+
+def shown(tier: str) -> str:
+    """Return a tier's name as people see it."""
+    return tier.replace("_", "-")

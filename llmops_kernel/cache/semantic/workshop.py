@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from llmops_kernel.cache.backend import CacheDown
 from llmops_kernel.cache.near import MARGIN
 from llmops_kernel.cache.semantic.margin_book import MarginBook
+from llmops_kernel.cache.semantic.server_partition import ServerPartition
 from llmops_kernel.errors import LLMOpsError
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Workshop:
         self._said: set[str] = set()
         self._lock = Lock()
         self._pool: ThreadPoolExecutor | None = None
+        self._carried: set[str] = set()  # partitions on their way to the record's server
+        self._builders: dict[str, Thread] = {}
 
     def place_of(self, question: Question) -> str:
         """Return the partition of a question: all else of its request, and the embedder."""
@@ -68,9 +71,14 @@ class Workshop:
         return self.shelf.sealer().key(f"{MARGIN}\x1f{name}\x1f{question.near.place}")
 
     def finish(self) -> None:
-        """Wait until everything that waited to be learnt has been; judges excepted."""
-        if self._pool is not None:
+        """Wait until everything that waited has been learnt, moved and indexed; judges excepted."""
+        while self._pool is not None:
             self._pool.submit(lambda: None).result()
+            builders = [*self._builders.values()]
+            for builder in builders:
+                builder.join()
+            if not self._carried and len(builders) == len(self._builders):
+                return
 
     def close(self) -> None:
         """Learn what waits, and stop."""
@@ -92,6 +100,49 @@ class Workshop:
         while len(self.loaded) > _LOADED:
             self.loaded.popitem(last=False)
         return loaded
+
+    def carry_on(self, loaded: Loaded) -> None:
+        """Let a partition's texts go on to the record's server, between other work."""
+        place, partition = loaded.row.place, loaded.partition
+        if not isinstance(partition, ServerPartition) or place in self._carried:
+            return
+        if partition.moving or place not in self._builders:
+            self._carried.add(place)
+            self._next_step(place)
+
+    def _next_step(self, place: str) -> None:
+        pool = self._pool
+        try:
+            if pool is not None:
+                pool.submit(self._step, place)
+                return
+        except RuntimeError:
+            pass
+        self._carried.discard(place)  # it is being closed: whoever comes next goes on from here
+
+    def _step(self, place: str) -> None:
+        loaded = self.loaded.get(place)
+        partition = None if loaded is None else loaded.partition
+        try:
+            if isinstance(partition, ServerPartition):
+                partition.step()
+                if partition.moving:
+                    self._next_step(place)
+                    return
+                if place not in self._builders:
+                    # Until it is built everything is compared: nobody waits for it.
+                    builder = Thread(target=self._build, args=(partition,), daemon=True)
+                    self._builders[place] = builder
+                    builder.start()
+        except Exception as error:  # noqa: BLE001 - it is tried again with the next text
+            self.failed(error)
+        self._carried.discard(place)
+
+    def _build(self, partition: ServerPartition) -> None:
+        try:
+            partition.build_index()
+        except Exception as error:  # noqa: BLE001 - everything is compared without it
+            self.failed(error)
 
     def opened(
         self, key: str, question: Question, tenant: str
@@ -122,7 +173,7 @@ class Workshop:
         said = error.sentence() if isinstance(error, LLMOpsError) else repr(error)
         if said not in self._said:
             self._said.add(said)
-            _log.warning("The margin tier cannot be used now: %s", said, exc_info=not known)
+            _log.warning("A tier with vectors cannot be used now: %s", said, exc_info=not known)
 
     def thread(self) -> ThreadPoolExecutor:
         """Return the one thread, started at the first call."""
