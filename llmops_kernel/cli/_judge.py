@@ -62,7 +62,12 @@ def read(path: str) -> Dataset:
     if len(dataset.problems) > _SHOWN:
         warn(f"{len(dataset.problems) - _SHOWN} more rows are not whole")
     if not dataset.samples:
-        raise UsageProblem("There is no sample in the data set", detail=path)
+        raise UsageProblem(
+            "There is no sample in the data set",
+            detail=path,
+            hint="A row needs id and user_input; llmops judge import makes such rows of other "
+            "tools' files",
+        )
     return dataset
 
 

@@ -73,10 +73,19 @@ def labels_of(samples: Sequence[Sample], name: str) -> tuple[str, dict[str, floa
     found = {sample.id: human_value(sample, name) for sample in samples}
     labels = {key: value for key, value in found.items() if value is not None}
     if not labels:
+        form = f'{{"human": {{"{name}": {{"label": "yes"}}}}}}'
+        given = {str(sample.human[name].get("label")) for sample in samples if name in sample.human}
+        if given:
+            raise UsageProblem(
+                f"No label of {name!r} can be understood",
+                detail=f"found: {', '.join(map(repr, sorted(given)[:5]))}",
+                hint='Give "label": "yes" or "no", or "score": 0 to 1',
+            )
         raise UsageProblem(
             f"No sample has a human label {name!r}",
-            detail=f"there are labels for {', '.join(names) or 'nothing'}",
-            hint='Rows need "human": {"faithfulness": {"label": "yes"}}; --human names the label',
+            detail=f"there are labels for {', '.join(names)}" if names else "nobody has labelled",
+            hint=f"llmops judge label DATA.jsonl --metric {name}, and --labels DATA.labels.jsonl; "
+            f"or rows with {form}; --human names another label",
         )
     if not all(0 <= value <= 1 for value in labels.values()):
         raise UsageProblem(

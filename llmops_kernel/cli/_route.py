@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from llmops_kernel.cli._output import warn
 from llmops_kernel.errors import LLMOpsError, SettingsError, UnknownModel, UsageProblem
 
 if TYPE_CHECKING:
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
     from llmops_kernel.routing.frontier import Frontier
     from llmops_kernel.routing.record import RouteUse
     from llmops_kernel.routing.router import Decision, Router
+    from llmops_kernel.routing.table import Table
     from llmops_kernel.routing.training import Learned
     from llmops_kernel.session import Session
 
 # Models that an engine on this machine will serve: they may be named before it runs.
 _LOCAL = "local/"
+_LONG = 500  # questions whose reading takes more than a few seconds
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ def learned(
         if session.routes.named(model) is None and not model.startswith(_LOCAL):
             session.catalog.resolve(model)
     table = table_of(given, columns=columns_of(columns), small=small, large=large)
+    _tell_reading(table)
     named = [each.strip() for each in intents.split(",") if each.strip()] or None
     found = learn(
         table,
@@ -187,10 +191,16 @@ def reported(
         table = table_of(
             given, columns=columns_of(columns), small=router.models[0], large=router.models[-1]
         )
+        _tell_reading(table)
         evaluation = evaluate(router, table)
         frontiers[name] = evaluation.frontier
         notes += evaluation.notes()
     return Report(tuple(uses), frontiers, evaluation, tuple(notes))
+
+
+def _tell_reading(table: Table) -> None:
+    if len(table.rows) >= _LONG:
+        warn(f"Reading {len(table.rows):,} questions, which takes a while ...")
 
 
 def verdicts_of(given: Any) -> dict[str, float]:

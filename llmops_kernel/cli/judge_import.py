@@ -61,7 +61,9 @@ def call(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json(facts)
     else:
-        say(f"{len(dataset)} samples, {labelled} with labels by people: {arguments.out}")
+        samples = f"{len(dataset)} sample{'s' * (len(dataset) != 1)}"
+        file = f": {arguments.out}" if dataset.samples else "; no file was written"
+        say(f"{samples}, {labelled} with labels by people{file}")
     return 0 if dataset.samples else 3
 
 

@@ -31,7 +31,9 @@ _OFFLINE_METRICS = "lexical_support,entity_consistency,embedding_relevance"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("data", metavar="DATA.jsonl", help="rows with user_input, response, ...")
+    parser.add_argument(
+        "data", metavar="DATA.jsonl", help="rows with id, user_input, response, ..."
+    )
     parser.add_argument(
         "--metrics", metavar="NAMES",
         help="with commas, such as faithfulness[deepeval],recall@5 (default: triad; for the "
@@ -78,7 +80,7 @@ def call(arguments: argparse.Namespace) -> int:
         facts["badge"] = BADGE
     if arguments.out:
         save(arguments.out, result, **facts)
-    report = build_report(dataset.samples, result.scores)
+    report = build_report(dataset.samples, result.scores, problems=dataset.counts)
     if arguments.json:
         shown = as_dict(result, **facts)
         for each in report.metrics:
@@ -88,7 +90,7 @@ def call(arguments: argparse.Namespace) -> int:
             shown.pop("scores")
         say_json(shown)
     else:
-        say("\n".join([_text(result, arguments.judge), *_by_people(report)]))
+        say("\n".join([_text(result, report, arguments.judge), *_by_people(report)]))
     return exit_code(result)
 
 
@@ -124,21 +126,29 @@ def _split(names: str) -> list[str]:
     return found
 
 
-def _text(result: RunResult, judge: str) -> str:
+def _text(result: RunResult, report: Report, judge: str) -> str:
+    from llmops_kernel.display.judge import interval_text
     from llmops_kernel.display.table import table
     from llmops_kernel.judge.judges.offline import SIGNALS, measured_line
-    from llmops_kernel.judge.results import counts
+    from llmops_kernel.judge.results import counts, failures
 
+    spans = {each.metric: interval_text(each.mean) for each in report.metrics}
     rows = []
     for name, each in counts(result.scores).items():
         mean = "-" if each["mean"] is None else f"{each['mean']:.3f}"
         left = ", ".join(f"{count} {why}" for why, count in each["unscored"].items()) or "-"
-        rows.append([name, mean, str(each["scored"]), left])
+        rows.append([name, mean, spans.get(name) or "-", str(each["scored"]), left])
     book = " (simulated)" if result.simulated else ""
     caption = (
         f"judge {judge}: {result.calls:,} calls, ${result.usd:.4f}{book}, {result.seconds:.1f} s"
     )
-    lines = [table(["metric", "mean", "scored", "unscored"], rows, caption=caption)[1]]
+    if result.resumed:
+        caption += f", {result.resumed:,} scores known from the journal"
+    if report.problems:
+        rows_left = sum(report.problems.values())
+        caption += f", {rows_left:,} row{'s' * (rows_left != 1)} left out"
+    columns = ["metric", "mean", "95 % interval", "scored", "unscored"]
+    lines = [table(columns, rows, caption=caption)[1], *failures(result.scores)]
     shown = {score.metric for score in result.scores}
     lines += [f"{name}: {measured_line(name)}" for name in SIGNALS if name in shown]
     return "\n".join(lines)

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 
 HELP = "Show what routes have done and saved, and their cost against quality"
 
+# Colours of the system follow its light or dark mode by themselves.
+_STYLE = """
+:root{color-scheme:light dark}
+body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;
+background:Canvas;color:CanvasText}
+table{border-collapse:collapse;margin:1rem 0}
+caption{text-align:left;font-weight:600;padding:.3rem 0;white-space:nowrap}
+th,td{border-bottom:1px solid GrayText;padding:.3rem .6rem;text-align:left}
+td{font-variant-numeric:tabular-nums}
+""".strip()
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -63,5 +74,5 @@ def page(body: str) -> str:
     """Return a page that stands alone."""
     return (
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>Routes</title>'
-        f"</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<style>{_STYLE}</style></head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )

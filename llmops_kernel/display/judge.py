@@ -119,7 +119,7 @@ def comparison_view(gate: GateResult, *, current: str, baseline: str, decides: b
             _number(each.delta.estimate if each.delta else None, signed=True),
             interval_text(each.delta, signed=True),
             _p_value(each.p if each.p_holm is None else each.p_holm),
-            _number(each.mde),
+            _number(each.mde or None),  # no spread at all tells nothing of what could be seen
             each.outcome if decides else change_of(each, gate.config.alpha),
         )
         for each in gate.metrics
@@ -137,6 +137,9 @@ def comparison_view(gate: GateResult, *, current: str, baseline: str, decides: b
         if each.outcome == "inconclusive" and each.n_needed
     ]
     told = [one_line(text, _LINE) for text in [*reasons, *needed]] if decides else reasons
+    margins = [f"{each.metric} {each.margin:g}" for each in gate.metrics if each.margin]
+    if margins:
+        told = [*told, f"Margin (p is of a loss of just that): {', '.join(margins)}"]
     facts = {"current": current, "baseline": baseline, **gate.as_dict()}
     listed, _ = _lines(told)
     return view("\n".join([html, *listed]), "\n".join([plain, *map(printable, told)]), facts)
@@ -146,8 +149,8 @@ def interval_text(interval: Interval | None, *, signed: bool = False) -> str | N
     """Return an interval as ``0.764 to 0.853``; None where there is none or it has no bounds."""
     if interval is None or not isfinite(interval.low) or not isfinite(interval.high):
         return None
-    form = "+.3f" if signed else ".3f"
-    return f"{interval.low:{form}} to {interval.high:{form}}"
+    low, high = _number(interval.low, signed=signed), _number(interval.high, signed=signed)
+    return f"{low} to {high}"
 
 
 def change_of(metric: MetricGate, alpha: float) -> str:
@@ -228,4 +231,5 @@ def _p_value(p: float | None) -> str | None:
 def _number(value: float | None, *, signed: bool = False) -> str | None:
     if value is None or not isfinite(value):
         return None
+    value = round(value, 3) + 0.0  # what rounds to 0 has no sign of its own
     return f"{value:+.3f}" if signed else f"{value:.3f}"

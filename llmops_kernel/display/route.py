@@ -104,7 +104,8 @@ def route_learned_view(
     plot, points = _frontier(frontier, f"Cost and quality of route/{route}")
     below = "".join(f"\n<p>{markup(note)}</p>" for note in notes)
     told = [plain, points.text, *(printable(note) for note in notes)]
-    facts = {"route": route, "kind": kind, "line": asdict(line), **evidence}
+    facts = {"route": route, "kind": kind, "line": asdict(line),
+             **{name: each for name, each in evidence.items() if name != "texts"}}  # fmt: skip
     return view(f"{html}\n{plot}\n{points.html}{below}", "\n\n".join(told), facts)
 
 

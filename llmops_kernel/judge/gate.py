@@ -63,7 +63,9 @@ def decide(
     """
     config = config or GateConfig()
     if baseline is None and not config.floors:
-        raise UsageProblem("A gate needs a baseline or a floor", hint="--baseline RUN, or floors")
+        raise UsageProblem(
+            "A gate needs a baseline or a floor", hint="--baseline main.json, or floors in --config"
+        )
     now, before = tally(current), None if baseline is None else tally(baseline)
     margins = {} if before is None else dict(config.margins or dict.fromkeys(before, 0.0))
     clusters = {sample.id: sample.cluster for sample in samples}

@@ -54,6 +54,10 @@ class Judged:
         """All scores, in order."""
         return self.run.scores
 
+    def __getitem__(self, metric: str) -> Interval:
+        """Return a metric's mean, as `mean` does."""
+        return self.mean(metric)
+
     def report(self, gate: GateResult | None = None) -> Report:
         """Return the report, with a decision where there is one."""
         from llmops_kernel.judge.report import build_report

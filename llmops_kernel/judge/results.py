@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import UsageProblem
+from llmops_kernel.judge.data.problems import shown
 from llmops_kernel.judge.scores import Score, Verdict
 
 if TYPE_CHECKING:
@@ -26,6 +27,22 @@ def counts(scores: Iterable[Score]) -> dict[str, dict[str, Any]]:
     for score in scores:
         found.setdefault(score.metric, []).append(score)
     return {name: _summary(of_metric) for name, of_metric in found.items()}
+
+
+def failures(scores: Iterable[Score]) -> list[str]:
+    """Return a line for each metric and kind of failed judgement, with the first one's reason.
+
+    Only what went wrong with the judge is told: a missing field or an answer without a claim is a
+    property of the sample.
+    """
+    found: dict[tuple[str, str], list[Score]] = {}
+    for score in scores:
+        if score.unscored in ("error", "parse") and score.reason:
+            found.setdefault((score.metric, score.unscored), []).append(score)
+    return [
+        f"{metric}: {len(each)} {why}, such as {each[0].sample_id}: {shown(each[0].reason)}"
+        for (metric, why), each in found.items()
+    ]
 
 
 def _summary(scores: list[Score]) -> dict[str, Any]:
@@ -95,7 +112,13 @@ def load_scores(path: str | Path) -> tuple[list[Score], Mapping[str, Any]]:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageProblem(
-            "This is no file of scores", detail=f"{file}: {error}",
+            "This is no file of scores", detail=f"{file}: {_why(error)}",
             hint="llmops judge run DATA.jsonl --out scores.json makes one",
         ) from error  # fmt: skip
     return scores, found
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)

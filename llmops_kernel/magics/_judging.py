@@ -37,7 +37,7 @@ def judged(
     """
     from llmops_kernel.judge.gate import GateConfig, decide
     from llmops_kernel.judge.gating import load_config
-    from llmops_kernel.judge.judges.offline import BADGE
+    from llmops_kernel.judge.judges.offline import BADGE, SIGNALS, figures_line
     from llmops_kernel.judge.report import build_report
     from llmops_kernel.magics.judge_results import Judgement
 
@@ -63,6 +63,8 @@ def judged(
         notes.append(f"Ended early: {result.stopped}")
     if offline:
         notes.append(f"{BADGE[0].upper()}{BADGE[1:]}.")
+        notes += [f"{each.name}: {figures_line(each.name)}" for each in metrics
+                  if each.name in SIGNALS]  # fmt: skip
     return Judgement(
         dataset,
         result,

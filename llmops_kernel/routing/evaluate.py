@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from llmops_kernel.calls.context import CallContext
 from llmops_kernel.calls.request import ChatRequest
 from llmops_kernel.errors import UsageProblem
+from llmops_kernel.routing.fitting import learned_from
 from llmops_kernel.routing.frontier import Frontier, Point, bootstrap_area, frontier
 from llmops_kernel.routing.intent import Intent
 from llmops_kernel.routing.learned import Learned
@@ -38,6 +39,7 @@ class Evaluation:
         recovered: Share of the gap between the two models that is recovered; None without a gap.
         frontier: Cost against quality; only its ends where the route has no confidence.
         area_interval: 95 % interval of the frontier's area.
+        known: How many of the questions the route was learned from: on them it looks too good.
     """
 
     rows: int
@@ -50,6 +52,7 @@ class Evaluation:
     recovered: float | None
     frontier: Frontier
     area_interval: tuple[float, float] | None
+    known: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-like data."""
@@ -69,6 +72,11 @@ class Evaluation:
             said.append(
                 f"Area under the curve of recovery {self.frontier.area:.3f} [{low:.3f}, "
                 f"{high:.3f}]; at random it is 0.5"
+            )
+        if self.known:
+            said.append(
+                f"The route was learned from {self.known:,} of these questions: on them it looks "
+                "better than it is. What learning found was measured on questions held out"
             )
         return said
 
@@ -115,6 +123,7 @@ def evaluate(router: Router, table: Table) -> Evaluation:
         float((served.mean() - small.mean()) / gap) if abs(gap) > 1e-12 else None,
         curve,
         interval,
+        learned_from(rows, router.saved.evidence) if isinstance(router, Learned | Intent) else 0,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 LEAST_ROWS = 50
 _FOLDS = 5
+_MARK = 6  # bytes
 _ABSENT = -30.0  # the score of an outcome that the table never shows
 
 
@@ -81,11 +83,30 @@ def softmax(scores: Any) -> Any:
 def origin(
     rows: Sequence[Row], left_out: Mapping[str, int], outcomes: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what a route was learned from: its size, and a hash of texts and outcomes."""
+    """Return what a route was learned from: its size, a hash of texts and outcomes, and marks.
+
+    ``texts`` holds a mark of each question, so that a report can tell which ones were known.
+    """
     digest = hashlib.sha256()
     for row, outcome in zip(rows, outcomes, strict=True):
         digest.update(f"{len(row.text)}:{row.text}\0{outcome}\0".encode("utf-8", "surrogatepass"))
-    return {"rows": len(rows), "left_out": dict(left_out), "data": digest.hexdigest()[:32]}
+    return {"rows": len(rows), "left_out": dict(left_out), "data": digest.hexdigest()[:32],
+            "texts": base64.b64encode(b"".join(map(mark, rows))).decode()}  # fmt: skip
+
+
+def mark(row: Row) -> bytes:
+    """Return what a question is known by again: 6 bytes of its hash."""
+    return hashlib.sha256(row.text.encode("utf-8", "surrogatepass")).digest()[:_MARK]
+
+
+def learned_from(rows: Sequence[Row], evidence: Mapping[str, Any]) -> int:
+    """Return how many questions a route was learned from; 0 where its file does not say."""
+    try:
+        told = base64.b64decode(evidence["texts"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        return 0
+    marks = {told[place : place + _MARK] for place in range(0, len(told), _MARK)}
+    return sum(mark(row) in marks for row in rows)
 
 
 def facts_of(line: Line) -> dict[str, Any]:

@@ -175,6 +175,15 @@ def test_advice_knows_what_labels_cannot_do():
     assert 0 < many.labels < many.alone
 
 
+def test_labels_without_spread_promise_nothing():
+    samples, scores, _ = world(3, n=40, labels=0)
+    for each in samples[:5]:
+        each.human["correctness"] = {"score": 1.0}
+    found = calibrate(samples, scores, "correctness")
+    assert found.labels == 5
+    assert found.advice == ()
+
+
 def test_a_judge_that_likes_length_is_seen():
     draw = random.Random(0)
     lengths = [draw.uniform(50, 500) for _ in range(400)]

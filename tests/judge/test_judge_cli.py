@@ -39,6 +39,8 @@ def test_the_offline_judge_measures_and_says_what_it_is(capsys, data, tmp_path):
     assert code == 0
     assert "offline heuristic, not an LLM or human judgement" in text
     assert "1 abstained" in text
+    assert "95 % interval" in text
+    assert "1 row left out" in text
     assert "line 6" in err
     saved = json.loads(out.read_text())
     assert saved["badge"]
@@ -108,6 +110,36 @@ def test_no_score_at_all_is_exit_code_3(capsys, data, tmp_path, monkeypatch):
         )
     assert code == 3
     assert "5 parse" in text
+    assert "such as 0: the reply holds no JSON" in text
+
+
+def test_a_run_tells_what_it_knew_already(capsys, data, tmp_path):
+    given = ("run", data, "--judge", "sim/gpt-4o-mini", "--metrics", "answer_relevance",
+             "--journal", tmp_path / "j")  # fmt: skip
+    assert "known" not in call(capsys, *given)[1]
+    code, text, _ = call(capsys, *given)
+    assert code == 0
+    assert " 0 calls" in text
+    assert "5 scores known from the journal" in text
+
+
+def test_labels_that_nobody_understands_are_named(capsys, tmp_path):
+    path = tmp_path / "odd.jsonl"
+    row = {
+        "id": "1",
+        "user_input": "Q",
+        "response": "A",
+        "human": {"faithfulness": {"label": "hm"}},
+    }
+    path.write_text(json.dumps(row))
+    code, _, err = call(capsys, "agree", path, "--metric", "faithfulness")
+    assert code == 1
+    assert "No label of 'faithfulness' can be understood" in err
+    assert "'hm'" in err
+    path.write_text(json.dumps(row | {"human": None}))
+    code, _, err = call(capsys, "agree", path, "--metric", "faithfulness")
+    assert code == 1
+    assert "llmops judge label" in err
 
 
 @pytest.mark.parametrize(

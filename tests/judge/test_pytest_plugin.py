@@ -38,6 +38,7 @@ def test_mean(judge):
     found = judge(GOOD, METRIC)
     assert len(found.scores) == 30
     assert found.mean(METRIC).low > 0.8
+    assert found[METRIC] == found.mean(METRIC)
 
 
 def test_passes(judge, tmp_path):

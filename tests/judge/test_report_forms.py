@@ -9,7 +9,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from llmops_kernel.display.judge import comparison_view
 from llmops_kernel.judge import GateConfig, Sample, Score, Verdict, build_report, decide
+from llmops_kernel.judge.metrics import metrics_of
 from llmops_kernel.judge.report import to_html, to_json, to_junit
 
 NASTY = '</pre><script>alert(1)</script><img src="http://x.test/a.png">\x00\x1b[31m\ud800 & "q" ]]>'
@@ -192,7 +194,47 @@ def test_long_texts_are_cut_on_the_page():
 
 def test_the_page_shows_gate_and_calibration():
     html = to_html(gate_of(-0.2))
-    assert '<span class="badge">regression</span>' in html
+    assert '<span class="badge regression">regression</span>' in html
     assert "exit code 1" in html
     assert "uncalibrated" in html
     assert "simulated" in html
+
+
+def test_forms_tell_samples_needed_only_where_nothing_was_decided():
+    decided = gate_of(-0.2)
+    assert decided.gate.metrics[0].n_needed is not None
+    assert "needs about" not in to_junit(decided)
+    undecided = gate_of(0.0, must_detect=1e-4)
+    assert undecided.gate.outcome == "inconclusive"
+    assert "needs about" in to_junit(undecided)
+
+
+def test_the_page_calls_no_perfect_score_low_and_no_figure_a_judgement():
+    samples = [sample(n) for n in range(3)]
+    perfect = [Score(f"s{n}", "recall@5", "computed", 1.0) for n in range(3)]
+    html = to_html(build_report(samples, perfect))
+    assert "No score is under 1" in html
+    assert "no judge was asked" in html
+    assert "the judge's word" not in html
+
+
+def test_the_page_shows_how_good_a_heuristic_is():
+    scores = [Score("s0", "lexical_support", "offline-heuristic@2", 0.5)]
+    assert "balanced accuracy 0.87" in to_html(build_report([sample(0)], scores))
+
+
+def test_a_comparison_names_its_margin_and_has_no_minus_zero():
+    def shown(margin):
+        now = [score(k, 0.5 - 1e-17) for k in range(30)]
+        before = [score(k, 0.5) for k in range(30)]
+        gate = decide(now, before, GateConfig(margins={"faithfulness[ragas]": margin}))
+        return comparison_view(gate, current="a", baseline="b", decides=True).text
+
+    assert "Margin (p is of a loss of just that): faithfulness[ragas] 0.02" in shown(0.02)
+    assert "Margin" not in shown(0.0)
+    assert "-0.000" not in shown(0.0)
+
+
+def test_a_convention_may_be_named_in_full():
+    (metric,) = metrics_of(["faithfulness[convention=deepeval]"])
+    assert metric.name == "faithfulness[deepeval]"

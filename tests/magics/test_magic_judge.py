@@ -51,6 +51,7 @@ def test_the_offline_judge_says_what_it_is(data, run, shell):
     assert "30 samples" in text
     assert "uncalibrated" in text
     assert "Offline heuristic, not an LLM or human judgement." in text
+    assert "lexical_support: begin: balanced accuracy 0.87" in text
     assert "<table>" in bundle["text/html"]
     facts = metadata["llmops"]
     assert facts["totals"] == {"calls": 0, "usd_nano": 0, "simulated_nano": 0}

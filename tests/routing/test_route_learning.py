@@ -297,6 +297,18 @@ def test_a_route_held_against_another_table(found: Found) -> None:
     assert told.area_interval is not None
 
 
+def test_questions_a_route_was_learned_from_are_told(found: Found, tmp_path: Path) -> None:
+    save(tmp_path / "x.json", found.saved)
+    router = load(tmp_path / "x.json", None)
+    assert isinstance(router, Learned)
+    new = evaluate(router, table_of(rows(60, seed=7)))
+    assert new.known == 0
+    assert not any("was learned from" in note for note in new.notes())
+    mixed = evaluate(router, table_of([*rows()[:40], *rows(60, seed=7)]))
+    assert mixed.known == 40
+    assert any("was learned from 40 of these" in note for note in mixed.notes())
+
+
 def test_intents_held_against_another_table(by_intent: Found) -> None:
     plain = [{"text": row["text"], "intent": row["intent"]} for row in rows(60, seed=7)]
     told = evaluate(Intent(by_intent.saved, builtin), table_of(plain))

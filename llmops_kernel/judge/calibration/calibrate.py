@@ -20,6 +20,7 @@ from llmops_kernel.judge.tally import Tally, tally
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from llmops_kernel.judge.calibration.advice import LabelAdvice
     from llmops_kernel.judge.samples import Sample
     from llmops_kernel.judge.scores import Score
     from llmops_kernel.judge.stats.intervals import Interval
@@ -156,8 +157,17 @@ def _compared(
         sensitivity=found.sensitivity if found else None,
         specificity=found.specificity if found else None,
         confusion=_confusion(found) if found else {},
-        advice=advise(said, seen, len(own.values), within, level=level) if len(said) > 1 else (),
+        advice=_advice(said, seen, len(own.values), within, level),
     )
+
+
+def _advice(
+    said: list[float], seen: list[float], total: int, within: Sequence[float], level: float
+) -> tuple[LabelAdvice, ...]:
+    # Labels that all say the same have no spread, and would promise that none are needed.
+    if len(set(said)) < 2:
+        return ()
+    return advise(said, seen, total, within, level=level)
 
 
 def _raw(own: Tally, by_id: Mapping[str, Sample], level: float, seed: int) -> Interval | None:

@@ -77,6 +77,7 @@ def metrics_of(names: Iterable[str]) -> list[Metric]:
 
 
 def _metric(name: str) -> Metric:
+    name = name.replace("[convention=", "[")
     if name in _MADE:
         return _MADE[name]()
     if match := _BY_ID.fullmatch(name):

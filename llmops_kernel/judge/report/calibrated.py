@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmops_kernel.judge.report.figures import share, spread
+from llmops_kernel.judge.report.figures import p_value, share, spread
 
 if TYPE_CHECKING:
     from llmops_kernel.judge.calibration.model import Calibration
@@ -49,7 +49,7 @@ def bias_rows(found: Calibration) -> list[tuple[str, str]]:
     if (positions := found.positions) is not None:
         rows.append(("Same verdict in both orders", spread(positions.consistent)))
         told = f"{positions.first} for the first, {positions.second} for the second"
-        rows.append(("Order decided", f"{told} (p {_p(positions.p)})"))
+        rows.append(("Order decided", f"{told} (p {p_value(positions.p)})"))
     if (pairs_found := found.pair_lengths) is not None:
         rows.append(("The longer answer wins", spread(pairs_found.longer_wins)))
         told = f"{spread(pairs_found.matched)} ({pairs_found.matched_pairs:,} pairs)"
@@ -64,7 +64,3 @@ def jury_line(jury: JuryAgreement) -> str:
     if jury.judge:
         told += f", {jury.escalated} of them decided by {jury.judge}"
     return told
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -16,6 +16,11 @@ def share(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def p_value(value: float | None) -> str:
+    """Return a p-value as text; none is 0."""
+    return "<0.001" if value is not None and value < 0.001 else share(value)
+
+
 def spread(interval: Interval | None, *, signed: bool = False) -> str:
     """Return an estimate with its interval: ``0.812 [0.764, 0.853]``."""
     if interval is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from llmops_kernel.judge.report.figures import clean, cost, counts, share, spread
+from llmops_kernel.judge.report.figures import clean, cost, counts, p_value, share, spread
 
 if TYPE_CHECKING:
     from llmops_kernel.judge.gate import MetricGate
@@ -100,10 +100,11 @@ def _properties(suite: ET.Element, report: Report) -> None:
 
 
 def _figures(gate: MetricGate) -> str:
-    needed = f", needs about {gate.n_needed} samples" if gate.n_needed else ""
+    open_ = gate.outcome == "inconclusive" and gate.n_needed
+    needed = f", needs about {gate.n_needed} samples" if open_ else ""
     return (
         f"{gate.outcome}: n {gate.n}, difference {spread(gate.delta, signed=True)}, "
-        f"p {share(gate.p)} (Holm {share(gate.p_holm)}), "
+        f"p {p_value(gate.p)} (Holm {p_value(gate.p_holm)}), "
         f"smallest detectable difference {share(gate.mde)}{needed}"
     )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from llmops_kernel.judge.judges.offline import SIGNALS, measured_line
 from llmops_kernel.judge.report.calibrated import calibration_rows, jury_line
-from llmops_kernel.judge.report.figures import clean, cost, counts, share, spread
+from llmops_kernel.judge.report.figures import clean, cost, counts, p_value, share, spread
+from llmops_kernel.judge.runner import COMPUTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,10 +26,13 @@ table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem;display:block;ov
 th,td{border-bottom:1px solid GrayText;padding:.3rem .6rem;text-align:left;vertical-align:top}
 td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .badge{border:2px solid currentColor;border-radius:.4rem;padding:.05rem .5rem;font-weight:600}
+.pass{border-color:#1a8a4a}.inconclusive{border-color:#b26a00}
+.regression,.invalid,.budget{border-color:#c62828}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.2rem 0;font:inherit}
 details{border:1px solid GrayText;border-radius:.4rem;padding:.3rem .7rem;margin:.4rem 0}
 summary{cursor:pointer}
 """.strip()
+_P = "p is of a loss that is just the margin: it is small where the loss is clearly another."
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -74,22 +79,25 @@ def _gate(gate: GateResult) -> str:
             each.metric,
             each.outcome + (" (advisory)" if each.advisory else ""),
             str(each.n),
+            share(each.baseline_mean),
+            share(each.mean.estimate if each.mean else None),
             spread(each.delta, signed=True),
-            share(each.p),
-            share(each.p_holm),
-            share(each.mde),
-            "-" if each.n_needed is None else str(each.n_needed),
+            share(each.margin),
+            p_value(each.p if each.p_holm is None else each.p_holm),
+            share(each.mde or None),  # no spread at all tells nothing of what could be seen
+            f"{each.n_needed:,}" if each.n_needed and each.outcome == "inconclusive" else "-",
             "; ".join(each.reasons),
         )
         for each in gate.metrics
     ]
-    head = ("Metric", "Outcome", "n", "Difference", "p", "p (Holm)", "Smallest detectable",
-            "n needed", "Why")  # fmt: skip
-    badge = f'<span class="badge">{_text(gate.outcome)}</span>'
+    head = ("Metric", "Outcome", "n", "Before", "Now", "Difference", "Margin", "p (Holm)",
+            "Detectable", "n needed", "Why")  # fmt: skip
+    badge = f'<span class="badge {_text(gate.outcome)}">{_text(gate.outcome)}</span>'
     policy = f"policy {gate.config.policy}, exit code {gate.exit_code}"
     reasons = "" if rows else f"<p>{_text('; '.join(gate.reasons))}</p>"
-    table = _table(head, rows, "234567") if rows else ""
-    return f"<h2>Gate {badge}</h2>\n<p>{_text(policy)}</p>\n{reasons}{table}"
+    table = _table(head, rows, range(2, 10)) if rows else ""
+    told = f"<p>{_P}</p>" if any(each.margin for each in gate.metrics) else ""
+    return f"<h2>Gate {badge}</h2>\n<p>{_text(policy)}</p>\n{reasons}{table}{told}"
 
 
 def _overview(metrics: Sequence[MetricReport]) -> str:
@@ -110,7 +118,7 @@ def _overview(metrics: Sequence[MetricReport]) -> str:
     ]
     head = ("Metric", "Judge", "Mean [interval]", "Corrected by labels", "Scored", "Unscored",
             "Abstained", "Calls", "Cost", "Calibration")  # fmt: skip
-    return _table(head, rows, "234678")
+    return _table(head, rows, (2, 3, 4, 6, 7, 8))
 
 
 def _metric(metric: MetricReport) -> str:
@@ -121,22 +129,30 @@ def _metric(metric: MetricReport) -> str:
         if metric.length_correlation is not None:
             facts += f" · correlation with the answer's length: {metric.length_correlation:+.2f}"
         parts.append(f"<p>{_text(facts)}</p>")
+    if metric.metric in SIGNALS:
+        parts.append(f"<p>{_text(measured_line(metric.metric))}</p>")
     if metric.jury:
         parts.append(f"<p>{_text(jury_line(metric.jury))}</p>")
-    if metric.worst:
-        parts.append(f"<h4>Lowest {len(metric.worst)} scores</h4>")
-        parts.extend(_worst(each) for each in metric.worst)
+    worst = [each for each in metric.worst if each.value < 1]
+    if worst:
+        parts.append(f"<h4>Lowest {len(worst)} scores</h4>" if len(worst) > 1 else
+                     "<h4>Lowest score</h4>")  # fmt: skip
+        parts.extend(_worst(each) for each in worst)
+    elif metric.scored:
+        parts.append("<p>No score is under 1.</p>")
     return "\n".join(parts)
 
 
 def _calibration(metric: MetricReport) -> str:
     """Return the table of what people's labels say, or that there are none."""
     found = metric.calibration
+    if found.state == "uncalibrated" and metric.judges == (COMPUTED,):
+        return "<p>Computed: no judge was asked.</p>"
     if found.state == "uncalibrated":
         badge = '<span class="badge">Uncalibrated</span>'
         return f"<p>{badge} {_text(found.note)}: the mean is the judge's word alone.</p>"
     head = ("By people's labels", "Value [interval]")
-    table = _table(head, calibration_rows(found), "1")
+    table = _table(head, calibration_rows(found), (1,))
     note = f"<p>{_text(found.note)}</p>" if found.note else ""
     return f"<h4>Calibration: {found.labels} labels</h4>\n{table}{note}"
 
@@ -154,19 +170,18 @@ def _worst(sample: WorstSample) -> str:
         parts.append(f"<p>Reason</p><pre>{_text(sample.reason)}</pre>")
     if sample.verdicts:
         rows = [(each.verdict, each.text, each.evidence) for each in sample.verdicts]
-        parts.append(_table(("Verdict", "Claim or passage", "Evidence"), rows, ""))
+        parts.append(_table(("Verdict", "Claim or passage", "Evidence"), rows, ()))
     return "\n".join([*parts, "</details>"])
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: str) -> str:
-    """Return a table; ``numeric`` has the places (digits) of columns of figures."""
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[int]) -> str:
+    """Return a table; ``numeric`` has the places of columns of figures."""
+    figures = set(numeric)
     top = "".join(f'<th scope="col">{_text(each)}</th>' for each in head)
     body = "\n".join(
         "<tr>"
         + "".join(
-            f'<td class="n">{_text(each)}</td>'
-            if str(place) in numeric
-            else f"<td>{_text(each)}</td>"
+            f'<td class="n">{_text(each)}</td>' if place in figures else f"<td>{_text(each)}</td>"
             for place, each in enumerate(row)
         )
         + "</tr>"
