@@ -58,6 +58,10 @@ class LLMOpsError(Exception):
         self.message = message
         self.hint = hint
         self.detail = detail
+        # What Python's own tracebacks show below the sentence, in scripts and in pytest.
+        for line in (detail and f"  {detail}", hint and f"→ {hint}"):
+            if line:
+                self.add_note(line)
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines IPython shows instead of a stack (one to three of them)."""

@@ -407,6 +407,8 @@ class Session(Spending):
             self._endpoint.stop()
         if self._library is not None:
             self._library.close()
+        with contextlib.suppress(RuntimeError):  # what asks in the background would ask anew
+            self._loop.run(self.cache.stop_asking())
         with contextlib.suppress(RuntimeError):
             self._loop.run(self._upstream.close())
         self._loop.stop()
