@@ -326,12 +326,12 @@ for n in (100, 200, 400):
         (f"{n} questions, worse", power, "#b35900"),
     ]
 columns = ["Questions", "False alarms", "at most", "Worse prompt stopped", "Detectable"]
-display(show(f"{RUNS} pull requests of each kind; the worse one loses 4.2 points", columns, rows))
+display(show(f"{RUNS} pull requests of each kind; the judge sees a loss of 4.2 points", columns, rows))
 plot("Stopped by the gate, 95 % intervals", lines, 0, 1)
 
 # %% [markdown]
 # Few false alarms (5 % are promised; a gate that looks only for losses uses half). And *Detectable* keeps its word: where
-# it falls to the true loss, four of five worse prompts are stopped. **Ask for it before you trust a green tick.**
+# it falls to the loss the judge sees, four of five worse prompts are stopped. **Ask for it before you trust a green tick.**
 #
 # ## 8 · What a real judge costs
 #

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from llmops_kernel.labs.casestudy.prefix import Prefixes
     from llmops_kernel.labs.traffic import Request
 
-    Playing = Callable[[Request, Reply], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Served:
