@@ -182,14 +182,14 @@ def compare(question: Question, entry: Entry) -> tuple[bool, str, str] | None:
 
     None when the two are not in one place, whatever led from one to the other.
     """
-    from llmops_kernel.cache.semantic.tiers import NearVerbatimTier
+    from llmops_kernel.cache.semantic.verbatim import NearVerbatim, signature
 
     asked = entry.asked()
     if asked is None or asked.place != question.asked.place:
         return None
-    tier = NearVerbatimTier()
     try:
-        decision = tier.decide(tier.entry(asked.text), question.asked.text)
+        # Whether either may take part was asked when each was read; its signature was kept.
+        decision = NearVerbatim().compare_signatures(signature(asked.text), question.signature)
     except Exception:  # noqa: BLE001 - as above
         _log.exception("Two questions could not be compared, and count as different")
         return None

@@ -459,14 +459,14 @@ def test_a_rule_that_fails_costs_no_call(
     session: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from llmops_kernel.cache.semantic import eligibility
-    from llmops_kernel.cache.semantic.tiers import NearVerbatimTier
+    from llmops_kernel.cache.semantic.verbatim import NearVerbatim
 
     def broken(*_: object, **__: object) -> None:
         raise RecursionError("too deep")
 
     _ask(session)
     with monkeypatch.context() as patch:
-        patch.setattr(NearVerbatimTier, "decide", broken)
+        patch.setattr(NearVerbatim, "compare_signatures", broken)
         assert not _ask(session, AGAIN).cached
         patch.setattr(eligibility, "eligible", broken)
         assert not _ask(session, "hello, how do i block my card").cached

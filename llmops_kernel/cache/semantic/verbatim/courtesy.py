@@ -33,6 +33,15 @@ _GREETING_APART = re.compile(
     re.IGNORECASE,
 )
 _NAMED = re.compile(r"^(?:[Hh]i|[Hh]ello|[Hh]ey|[Dd]ear|HI|HELLO)\s+[A-Z][a-z]+\s*[,!:\n]\s*")
+_ASKS_FOR_HELP = (
+    r"(?:(?:so )?i (?:urgently |really )?need (?:(?:some|urgent|your) )*(?:help|assistance)"
+    r"(?: urgently| please| right now)?|"
+    r"(?:can|could|will|would) (?:you|u|someone|anyone) (?:please |pls |kindly )?"
+    r"(?:help|assist|advise)(?: me)?(?: (?:out|please|pls))*(?: (?:with|in) (?:this|that|it))?|"
+    r"(?:can|could) i (?:please )?get (?:some )?(?:help|assistance)|"
+    r"(?:please |pls )?help(?: me)?(?: (?:please|pls|out|urgently))*"
+    r"(?: (?:with|in) (?:this|that|it))?|please assist(?: me)?)"
+)
 _OPENING = re.compile(
     r"^(?:please|kindly|pls|plz|thanks|thank you|ok|okay|um+|uh+|hm+|erm?|oh|btw|by the way|"
     r"sorry(?: to (?:bother|disturb|trouble) (?:you|u))?|excuse me|pardon me|"
@@ -41,7 +50,8 @@ _OPENING = re.compile(
     r"(?:i have|i've got|i've|i got|got|just|i just have|may i ask|can i ask)?\s*(?:a |one )?"
     r"(?:quick |short |small |simple |little )(?:question|query|one)(?: for you)?|"
     r"(?:i have|i've got|i've|ive) (?:a|one) question|question|help)"
-    rf"(?:{_HARD_STOP}|(?<=please)\s+|(?<=kindly)\s+|(?<=pls)\s+|(?<=plz)\s+|(?<=excuse me)\s+)",
+    rf"(?:{_HARD_STOP}|(?<=please)\s+|(?<=kindly)\s+|(?<=pls)\s+|(?<=plz)\s+|(?<=excuse me)\s+)"
+    rf"|^{_ASKS_FOR_HELP}{_HARD_STOP}",
     re.IGNORECASE,
 )
 _SO = re.compile(
@@ -75,7 +85,8 @@ _CLOSING = re.compile(
     r"(?: it| your help| any help| the help)?|"
     r"(?:i )?look(?:ing)? forward to (?:hearing from you|your (?:reply|answer|response))|"
     r"bye|goodbye|"
-    rf"(?:just )?(?:wondering|curious|asking)|let me know)[\s.,!?~)]*$",
+    rf"(?:just )?(?:wondering|curious|asking)|let me know)[\s.,!?~)]*$"
+    rf"|{_HARD_STOP}{_ASKS_FOR_HELP}[\s.,!?~)]*$",
     re.IGNORECASE,
 )
 _ABOUT_WORDS = re.compile(

@@ -13,7 +13,7 @@ from llmops_kernel.cache.semantic.verbatim.phrases import canonical
 from llmops_kernel.cache.semantic.verbatim.tokens import Token, digits_of, tidied, tokens_of
 from llmops_kernel.cache.semantic.verbatim.words import NEGATIONS
 
-RULE = "near-verbatim-1"
+RULE = "near-verbatim-2"
 """Version of the rule; part of every key, so that signatures of another version never meet."""
 
 _FEWEST_WORDS = 2
