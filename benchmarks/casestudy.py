@@ -198,6 +198,7 @@ def _compare(report: measure.Report, plays: Plays, days: list[list[Request]]) ->
         said = "reached" if each.reached else "NOT reached"
         report.notes.append(f"article: {each.claim}: {each.found}, {said}; {each.meaning}")
     _weaker(report, before, everything[ALL])
+    _unseen(report, before, everything[ALL], len(days[0]))
     hits = told[frozenset({lever.CACHE})]
     _hold(report, first, last, before, everything[ALL], cost, shares)
     for what, value in (("wall", hits.hit_p50_s), ("CPU", hits.hit_cpu_p50_s)):
@@ -251,6 +252,26 @@ def _weaker(report: measure.Report, before: list[Served], after: list[Served]) -
             f"it {_told(change)}, {non_inferior(change)}"
         )
         report.setup[f"reachable_change_if_{scale:g}_times_as_weak"] = _interval(change)
+
+
+def _unseen(report: measure.Report, before: list[Served], after: list[Served], size: int) -> None:
+    """Say how the route does on questions that none of the days it was learned from had."""
+    known = {each.question_id for each in _past(LEARNED_FROM, size)}
+    pairs = [
+        (one, other)
+        for one, other in zip(before, after, strict=True)
+        if other.request.question_id not in known
+    ]
+    share = 1 - len(pairs) / len(after)
+    report.setup["questions_seen_on_earlier_days"] = round(share, 4)
+    told = f"{share:.0%} of the requests are about questions that the route's earlier days had"
+    if len({other.request.question_id for _, other in pairs}) > 1:
+        change = difference(
+            [one for one, _ in pairs], [other for _, other in pairs], lambda each: each.reachable
+        )
+        told += f"; on the other {len(pairs)}: {_told(change)}, {non_inferior(change)}"
+        report.setup["reachable_change_on_unseen_questions"] = _interval(change)
+    report.notes.append(told)
 
 
 def _repeats(days: list[list[Request]]) -> float:

@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 # Beyond this many waiting writes they are written without waiting for a transaction.
 _MAX_DEFERRED = 256
+_CARRIED_S = 2.0  # to wait for another thread's transaction; what reads then is late, not wrong
 
 
 class StoreBusy(Exception):
@@ -62,6 +63,9 @@ class Store(ABC):
         self._deferred: deque[_Write] = deque()
         self._pool: ThreadPoolExecutor | None = None
         self._pool_lock = threading.Lock()
+        # Transactions that carry waiting writes and have not ended, by the thread that runs each.
+        self._carrying: set[int] = set()
+        self._carried = threading.Condition()
 
     @property
     @abstractmethod
@@ -93,8 +97,11 @@ class Store(ABC):
             StoreError: The record cannot be written; nothing was changed.
         """
         taken: list[_Write] = []
+        me = threading.get_ident()
         try:
             with self._begin() as tx:
+                if self._deferred:
+                    self._carrying.add(me)
                 while self._deferred:
                     taken.append(self._deferred.popleft())
                 for what, values in taken:
@@ -107,6 +114,11 @@ class Store(ABC):
             # The roll-back undid them too. Order among writers of one row is kept.
             self._deferred.extendleft(reversed(taken))
             raise
+        finally:
+            if me in self._carrying:
+                with self._carried:
+                    self._carrying.discard(me)
+                    self._carried.notify_all()
 
     def defer(self, sql: str, values: Sequence[Any]) -> None:
         """Queue a write for the next transaction, `flush` or `read`, whichever is first.
@@ -126,9 +138,15 @@ class Store(ABC):
         self._deferred.append((work, ()))
 
     def flush(self) -> None:
-        """Write what waits. Failures are logged, and it is tried again with what comes next."""
+        """Write what waits. Failures are logged, and it is tried again with what comes next.
+
+        What another thread is writing at the moment is waited for, so that it can be read after.
+        """
         try:
             self.write_waiting()
+            if self._carrying and threading.get_ident() not in self._carrying:
+                with self._carried:
+                    self._carried.wait_for(lambda: not self._carrying, timeout=_CARRIED_S)
         except (StoreError, StoreBusy) as error:
             _log.warning("The record is not up to date: %s", error)
             if len(self._deferred) > 100 * _MAX_DEFERRED:  # a dead disk must not eat memory
