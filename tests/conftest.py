@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from llmops_kernel.configured import configured
 from llmops_kernel.store import Store, open_store
@@ -23,6 +24,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The public data to measure with, where it is present; see CONTRIBUTING.md.
 DATA = Path(os.environ.get("LLMOPS_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+# No test asserts wall time, examples of a property included.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 # What the machine has: public data, side environments, a built engine, and which of them must be
 # there for the run to count.

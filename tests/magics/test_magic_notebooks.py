@@ -17,7 +17,24 @@ MONEY = "scope='user', window='day', book='real', limit=1, spent=1, held=0, need
 RAISES = {
     "BadRequest": "errors.BadRequest('It happened', param='n', hint='Do this')",
     "BudgetExceeded": f"errors.BudgetExceeded('It happened', {MONEY}, hint='Do this')",
+    "EnvironmentFailed": "errors.EnvironmentFailed('trl')",
+    "MissingEnvironment": "errors.MissingEnvironment('trl')",
     "MissingExtra": "errors.MissingExtra('rag', 'chromadb')",
+}
+# Those that make their sentence themselves.
+TOLD = {
+    "EnvironmentFailed": (
+        "The environment 'trl' could not be made",
+        "Free some disk or repair the connection, then make it again: llmops env create trl",
+    ),
+    "MissingEnvironment": (
+        "This needs the environment 'trl', which was not made yet",
+        "llmops env create trl",
+    ),
+    "MissingExtra": (
+        "This needs the package chromadb, which is not installed",
+        'pip install "llmops-kernel[rag]"',
+    ),
 }
 CLASSES = sorted(
     name
@@ -56,10 +73,7 @@ def executed(tmp_path_factory):
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_error_is_saved_as_an_error_of_two_lines(executed, name):
     (output,) = [each for each in executed[name].outputs if each.output_type == "error"]
-    message, hint = "It happened", "Do this"
-    if name == "MissingExtra":
-        message = "This needs the package chromadb, which is not installed"
-        hint = 'pip install "llmops-kernel[rag]"'
+    message, hint = TOLD.get(name, ("It happened", "Do this"))
     assert (output.ename, output.evalue) == (name, message)
     assert output.traceback == [f"{name}: {message}", f"→ {hint}"]
     assert not [each for each in executed[name].outputs if each.output_type == "stream"]
