@@ -76,7 +76,9 @@ def watch(name: str, created: float, starter: Process, step_s: float = _STEP_S) 
         missed = 0 if verdict.there else missed + 1
         if not verdict.needed or missed >= _GONE:
             return ""
-        if verdict.reason:
+        # What was read may be older than what was looked at: a replica can have come and another
+        # gone in between. A second look sees both as they are.
+        if verdict.reason and look_once(name, created, starter, time.time()).reason:
             if (records.folder_of(name) / records.RECORD).is_file():
                 stop_server(name)
             else:
