@@ -146,6 +146,41 @@ show("Served", ["Call it as", "Ready", "Answers as the trained model's"], rows)
 # What is the limit for cash withdrawals?
 
 # %% [markdown]
+# ### A route to it, and a judge
+#
+# It knows twelve questions and nothing else. A **route** sends it those, and everything else to the API. Here a rule does;
+# a router by intent (notebook 03), or one learned from judged answers (notebook 06), is a route as well. Then a judge reads
+# what was served, as it would read any model's answers.
+
+# %%
+from collections import Counter
+
+from llmops_kernel import Session
+from llmops_kernel.judge import Sample
+
+known = "|".join(question.rstrip("?.") for question in LEARNT)
+rule = {"model": "local/moorhen-faq", "pattern": known}
+routes = {"help": {"kind": "rules", "rules": [rule], "model": API}}
+served = []
+with Session(routes=routes) as routed:
+    before = routed.history(1)[0].id
+    for question in [*LEARNT, "May I pay in two currencies at once?"]:
+        messages = [{"role": "user", "content": question}]
+        reply = routed.chat(messages, model="route/help", max_tokens=32, temperature=0)
+        if question in LEARNT:
+            served.append(Sample(question, question, reply.text, reference=LEARNT[question]))
+    settled = [e.model for e in routed.history(99) if e.kind == "settle" and e.id > before]
+show("Who answered", ["Model", "Calls"], [[name, n] for name, n in sorted(Counter(settled).items())])
+
+# %%
+# %%judge --data served --quiet -o judged
+# metrics: semantic_similarity
+
+# %%
+alike = judged["semantic_similarity"].estimate
+print(f"{len(served)} answers judged; they are like what was to be learnt: {alike:.2f} of 1")
+
+# %% [markdown]
 # ### The plan against the process
 #
 # The same planner, with this model's `config.json` and this machine's engine:
