@@ -10,6 +10,7 @@ export PYTHONHASHSEED := 0
 # Side environments and a built engine: beside .venv, so that a clone holds all it needs.
 export LLMOPS_ENVS ?= $(CURDIR)/.envs
 TRL := $(LLMOPS_ENVS)/trl/llmops-made
+PEERS := $(LLMOPS_ENVS)/ragas/llmops-made $(LLMOPS_ENVS)/deepeval/llmops-made
 LLAMA := $(LLMOPS_ENVS)/llama-server/bin/llama-server
 # Two of the notebooks train and serve a model, and need more than the rest.
 TRAINING := $(if $(filter %03_finetuning.ipynb %05_serving.ipynb,$(NOTEBOOKS)),$(TRL))
@@ -37,8 +38,8 @@ $(VENV)/.test: $(VENV)/.base
 	$(PIP) install -q -e ".[test]"
 	@touch $@
 
-$(TRL): $(VENV)/.base llmops_kernel/envs/recipes.py llmops_kernel/envs/locks/trl.txt
-	$(BIN)/llmops env create trl
+$(LLMOPS_ENVS)/%/llmops-made: $(VENV)/.base llmops_kernel/envs/recipes.py llmops_kernel/envs/locks/%.txt
+	$(BIN)/llmops env create $*
 	@touch $@
 
 $(LLAMA): $(VENV)/.base
@@ -48,9 +49,9 @@ $(LLAMA): $(VENV)/.base
 run: setup $(TRAINING) ## execute the notebooks under a budget, offline and free
 	$(BIN)/llmops run $(NOTEBOOKS) --budget $(BUDGET)
 
-test: $(VENV)/.test lint $(TRL) $(LLAMA) ## lint, types, import floors, and all tests
+test: $(VENV)/.test lint $(TRL) $(PEERS) $(LLAMA) ## lint, types, import floors, and all tests
 	@scripts/need_system.sh
-	LLMOPS_REQUIRE_TRL=1 LLMOPS_REQUIRE_LLAMA=1 $(BIN)/python -m pytest
+	LLMOPS_REQUIRE_TRL=1 LLMOPS_REQUIRE_PEERS=1 LLMOPS_REQUIRE_LLAMA=1 $(BIN)/python -m pytest
 
 gpu: $(VENV)/.test $(TRL) ## train, merge and check on a GPU, and write down what was measured
 	$(BIN)/python benchmarks/bench_gpu.py
