@@ -27,11 +27,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) install -q -e ".[rag]"
+	$(PIP) install -q -e ".[finetune,judge,rag,routing]"
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.base
-	$(PIP) install -q -e ".[lab,rag]"
+	$(PIP) install -q -e ".[finetune,judge,lab,rag,routing,widgets]"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base
