@@ -31,6 +31,7 @@ from llmops_kernel.labs import bank, traffic
 from llmops_kernel.labs.casestudy.desk import Desk, system_prompt
 
 session = current_session()
+_ = session.cache.clear(notebook=session.settings.notebook)  # what an earlier run of it has left
 
 
 def show(caption, columns, rows):
