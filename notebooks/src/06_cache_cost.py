@@ -31,7 +31,6 @@ from llmops_kernel.labs import bank, traffic
 from llmops_kernel.labs.casestudy.desk import Desk, system_prompt
 
 session = current_session()
-_ = session.cache.clear(notebook=session.settings.notebook)  # what an earlier run of it has left
 
 
 def show(caption, columns, rows):
@@ -185,7 +184,7 @@ written, served = {}, []
 for each in stream:
     told = [{"role": "system", "content": "Help."}, {"role": "user", "content": each.text}]
     reply = session.chat(told, model=SMALL, temperature=0)
-    if reply.cached:
+    if reply.cached and reply.id in written:
         served.append((reply.tier, is_right(written[reply.id], each)))
     written.setdefault(reply.id, each)
 total = round(sum(row.share for row in traffic.summarize(stream, mix) if "asked" in row.what) * len(stream))
