@@ -11,6 +11,7 @@ from llmops_kernel.errors import UsageProblem, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import ModuleType
 
 _DESCRIPTION = "Every model call of a notebook capped before it spends, traced and replayable."
 
@@ -63,6 +64,17 @@ class Parser(argparse.ArgumentParser):
         return self.add_subparsers(
             dest=dest, parser_class=Parser, metavar=options.pop("metavar", "VERB"), **options
         )
+
+    def group(self, dest: str, modules: Sequence[ModuleType]) -> None:
+        """Add the verbs below this one, a module each; alone it shows its help.
+
+        A module is named ``PARENT_VERB``, and has ``HELP`` and ``add``.
+        """
+        self.set_defaults(call=_help(self))
+        verbs = self.verbs(dest, title="verbs")
+        for module in modules:
+            name = module.__name__.rpartition("_")[2]
+            module.add(verbs.add_parser(name, help=module.HELP, description=f"{module.HELP}."))
 
     @property
     def _hint(self) -> str:

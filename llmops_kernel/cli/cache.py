@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
-
     from llmops_kernel.cli._parser import Parser
 
 HELP = "Look at answers that are given again, audit and delete them"
 
 
 def add(parser: Parser) -> None:
-    """Declare the verbs."""
+    """Declare the verbs below this one."""
     from llmops_kernel.cli import (
         cache_audit,
         cache_clear,
@@ -25,24 +22,15 @@ def add(parser: Parser) -> None:
         cache_tune,
     )
 
-    parser.set_defaults(call=_help(parser))
-    verbs = parser.verbs("cache_verb", title="verbs")
-    for module in (
-        cache_stats,
-        cache_explain,
-        cache_audit,
-        cache_tune,
-        cache_clear,
-        cache_evaluate,
-        cache_import,
-    ):
-        name = module.__name__.rpartition("_")[2]
-        module.add(verbs.add_parser(name, help=module.HELP, description=f"{module.HELP}."))
-
-
-def _help(parser: Parser) -> Callable[[argparse.Namespace], int]:
-    def call(_: argparse.Namespace) -> int:
-        parser.print_help()
-        return 0
-
-    return call
+    parser.group(
+        "cache_verb",
+        (
+            cache_stats,
+            cache_explain,
+            cache_audit,
+            cache_tune,
+            cache_clear,
+            cache_evaluate,
+            cache_import,
+        ),
+    )
