@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import threading
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from llmops_kernel.cli._output import opened_session, say, say_json, warn
 from llmops_kernel.cli._parser import json_flag
 from llmops_kernel.errors import UsageProblem
+from llmops_kernel.files import write_whole
 
 if TYPE_CHECKING:
     import argparse
@@ -130,14 +130,9 @@ def check_env_file(file: Path) -> None:
 
 def write_env_file(file: Path, text: str) -> None:
     """Write the variables at once and whole, readable by the owner only."""
-    part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as opened:
-            opened.write(text)
-        part.replace(file)
+        write_whole(file, text, private=True)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise UsageProblem(
             "--env-file cannot be written", detail=f"{file}: {error.strerror or error}"
         ) from error

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmops_kernel.files import write_whole
+
 # Exit codes of the worker; everything else is a failure of its own.
 DONE, FAILED, REFUSED, STOPPED, NO_MEMORY, NO_DISK = 0, 1, 3, 4, 5, 6
 
@@ -149,12 +151,7 @@ class RunFolder:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON in one step: a reader finds the old file or the new one, never a part."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 def process_start(pid: int) -> str | None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import base64
 import json
-import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmops_kernel.embed.checks import package
 from llmops_kernel.errors import SettingsError
+from llmops_kernel.files import write_whole
 from llmops_kernel.routing.features import VERSION
 
 if TYPE_CHECKING:
@@ -104,14 +104,9 @@ def save(path: Path, saved: Saved) -> None:
         "evidence": dict(saved.evidence),
     }
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, indent=1)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_text(f"{text}\n", encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, f"{text}\n")
     except OSError as error:
         raise SettingsError(
             "The route cannot be written",

@@ -8,12 +8,13 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from llmops_kernel.files import write_whole
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -133,14 +134,7 @@ class RunManifest:
         # Parameters may be of any type that YAML gives (dates); their text is enough here.
         text = json.dumps(self.facts(), indent=1, ensure_ascii=False, default=str) + "\n"
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, text)
 
 
 def manifest_path(output: Path) -> Path:

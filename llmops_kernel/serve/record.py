@@ -7,11 +7,11 @@ all readable by the owner only. The record is there if and only if the server ha
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import StoreError, UsageProblem, nearest
+from llmops_kernel.files import write_whole
 from llmops_kernel.settings import data_home
 
 if TYPE_CHECKING:
@@ -166,16 +166,10 @@ def write_record(record: ServerRecord) -> None:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file at once and whole, readable by the owner only (raises `StoreError`)."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part.unlink(missing_ok=True)
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as opened:
-            opened.write(text)
-        part.replace(path)
+        write_whole(path, text, private=True)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StoreError(
             "The record of a server cannot be written",
             detail=f"{path}: {error.strerror or error}",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from typing import TYPE_CHECKING
 
 from llmops_kernel.errors import UsageProblem
+from llmops_kernel.files import sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,33 +67,10 @@ def copy_durably(source: Path, target: Path) -> None:
             shutil.copyfile(path, to, follow_symlinks=False)
 
 
-def sync(folder: Path) -> None:
+def sync_all(folder: Path) -> None:
     """Wait until a folder's files and their names are on the disk."""
     for path in [*folder.rglob("*"), folder]:
-        sync_one(path)
-
-
-def sync_one(path: Path) -> None:
-    """Wait until one file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Replace a file in one step: readers see the old text or the new one, whole."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        sync_one(path.parent)
-    finally:
-        part.unlink(missing_ok=True)
+        sync(path)
 
 
 def hashes(folder: Path, leave_out: str) -> dict[str, dict[str, str | int]]:

@@ -16,6 +16,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llmops_kernel.errors import StoreError, UsageProblem, nearest
+from llmops_kernel.files import sync, write_whole
 from llmops_kernel.finetune.registry import contents
 from llmops_kernel.finetune.registry.card import card_of
 from llmops_kernel.finetune.registry.record import base_of, cleaned, packages_of, verdicts_of
@@ -246,12 +247,12 @@ class Registry:
         version = self.get(ref)
         with self._locked(version.name):
             facts = json.loads((version.folder / FACTS).read_text(encoding="utf-8"))
-            contents.write_durably(version.folder / "parity.json", _json(parity))
+            write_whole(version.folder / "parity.json", _json(parity))
             record = {**facts["record"], "parity": dict(parity)}
-            contents.write_durably(version.folder / "card.md", card_of(facts, record))
+            write_whole(version.folder / "card.md", card_of(facts, record))
             facts["record"] = record
             facts["files"] = contents.hashes(version.folder, FACTS)
-            contents.write_durably(version.folder / FACTS, _json(facts))
+            write_whole(version.folder / FACTS, _json(facts))
         return read_version(version.folder)
 
     def _build(self, home: Path, version: str, source: Path, record: Mapping[str, Any]) -> Version:
@@ -261,7 +262,7 @@ class Registry:
         try:
             contents.copy_durably(source, part)
             self._write_facts(part, home.name, version, record)
-            contents.sync(part)
+            contents.sync_all(part)
             try:
                 part.rename(home / version)
             except OSError as error:
@@ -269,7 +270,7 @@ class Registry:
                     raise
                 # Another process registered the same training meanwhile: it is as good.
                 return replace(read_version(home / version), existed=True)
-            contents.sync_one(home)
+            sync(home)
             return read_version(home / version)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -346,7 +347,7 @@ class Registry:
 def _set_stage(folder: Path, stage: Stage) -> None:
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     facts["stage"] = stage
-    contents.write_durably(folder / FACTS, _json(facts))
+    write_whole(folder / FACTS, _json(facts))
 
 
 def _json(value: Any) -> str:
