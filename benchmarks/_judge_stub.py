@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import socket
 import sys
 
+from _loopback import serve
 from aiohttp import web
 
 VERDICT = {"verdict": "supported", "evidence": "The fee is 5 EUR."}
@@ -37,16 +36,7 @@ async def _serve(seconds: float) -> None:
         await asyncio.sleep(seconds)
         return web.Response(body=body, content_type="application/json")
 
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    runner = web.ServerRunner(web.Server(handle, access_log=None))
-    await runner.setup()
-    sock = socket.create_server(("127.0.0.1", 0), backlog=256)
-    await web.SockSite(runner, sock).start()
-    print(sock.getsockname()[1], flush=True)
-    await stopped.wait()
-    await runner.cleanup()
+    await serve(handle)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import socket
 import sys
 import time
 from typing import Any
 
+from _loopback import serve
 from aiohttp import web
 
 _ITEMS = 3
@@ -111,16 +110,7 @@ async def _serve(seconds: float) -> None:
         last = time.perf_counter()
         return web.json_response(answer)
 
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    runner = web.ServerRunner(web.Server(handle, access_log=None))
-    await runner.setup()
-    sock = socket.create_server(("127.0.0.1", 0), backlog=256)
-    await web.SockSite(runner, sock).start()
-    print(sock.getsockname()[1], flush=True)
-    await stopped.wait()
-    await runner.cleanup()
+    await serve(handle)
 
 
 if __name__ == "__main__":

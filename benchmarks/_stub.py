@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import socket
 
+from _loopback import serve
 from aiohttp import web
 
 ANSWER = (
@@ -56,18 +55,5 @@ async def _handle(request: web.BaseRequest) -> web.StreamResponse:
     return response
 
 
-async def _serve() -> None:
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    runner = web.ServerRunner(web.Server(_handle, access_log=None))
-    await runner.setup()
-    sock = socket.create_server(("127.0.0.1", 0), backlog=256)
-    await web.SockSite(runner, sock).start()
-    print(sock.getsockname()[1], flush=True)
-    await stopped.wait()
-    await runner.cleanup()
-
-
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(serve(_handle))

@@ -38,6 +38,14 @@ def write_whole(path: Path, content: str | bytes, *, private: bool = False) -> N
     sync(path.parent)
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex; its content is never in memory as a whole."""
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def sync(path: Path) -> None:
     """Wait until a file's content, or a folder's list of names, is on the disk (or `OSError`)."""
     if os.name == "nt":  # which neither opens folders nor needs it

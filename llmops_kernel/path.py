@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from llmops_kernel.calls.keys import Keys
     from llmops_kernel.calls.reply import Outcome
     from llmops_kernel.calls.upstream import HTTPUpstream
-    from llmops_kernel.serve.door import LocalServers
+    from llmops_kernel.serve.local import LocalServers
     from llmops_kernel.session import Session
     from llmops_kernel.settings import CacheSettings, Settings
 

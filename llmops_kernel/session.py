@@ -9,72 +9,40 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-from decimal import Decimal
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Self
 
 from llmops_kernel._version import __version__
-from llmops_kernel.budget import (
-    Ledger,
-    LoopBreaker,
-    control,
-    nano,
-    reap,
-)
-from llmops_kernel.calls import (
-    CallContext,
-    ChatRequest,
-    Reply,
-    ReplyStream,
-    fingerprint,
-)
+from llmops_kernel.budget import Ledger, LoopBreaker, control, reap
+from llmops_kernel.calling import Calling
+from llmops_kernel.calls import fingerprint
 from llmops_kernel.calls.keys import Keys
 from llmops_kernel.calls.loop import BackgroundLoop
 from llmops_kernel.calls.providers import key_names
 from llmops_kernel.calls.upstream import HTTPUpstream
-from llmops_kernel.cells import CellCost, CellRun
+from llmops_kernel.cells import CellRun
 from llmops_kernel.guard import Secrets
 from llmops_kernel.housekeeping import Housekeeping
-from llmops_kernel.path import (
-    active_caps,
-    make_cache,
-    make_catalog,
-    make_path,
-    make_routes,
-    retrieval,
-)
-from llmops_kernel.prompts import Answer, AskSpec, run_ask
-from llmops_kernel.serve.door import LocalServers
+from llmops_kernel.path import active_caps, make_cache, make_catalog, make_path, make_routes
+from llmops_kernel.serve.local import LocalServers
 from llmops_kernel.settings import Cap, Settings
 from llmops_kernel.spending import Spending
 from llmops_kernel.store import open_store
 from llmops_kernel.surroundings import OUTER_KEY, surroundings
-from llmops_kernel.trace import (
-    OpenSpan,
-    Span,
-    SpanKind,
-    SpanNode,
-    Tracer,
-    current_span,
-    new_id,
-    open_span,
-)
+from llmops_kernel.trace import Tracer, new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import MutableMapping, Sequence
 
-    from llmops_kernel.calls import Chunk, Message, Request
     from llmops_kernel.calls.catalog import Target
     from llmops_kernel.calls.endpoint import Endpoint, EndpointInfo
-    from llmops_kernel.rag.answer import RagAnswer
     from llmops_kernel.rag.library import Library
 
 # Events among which those of a call that failed just now are looked for.
 _LATEST = 200
 
 
-class Session(Spending):
+class Session(Calling, Spending):
     """Every model call of a process: capped, traced, and settled in one ledger.
 
     Args:
@@ -144,192 +112,6 @@ class Session(Spending):
         self._closed = False
         reap(self.ledger)
         atexit.register(self.close)
-
-    # ---- the path of a call -------------------------------------------------------------------
-
-    async def acall(
-        self, request: Request, context: CallContext | None = None
-    ) -> Reply | ReplyStream:
-        """Serve a request on the session's own loop.
-
-        A `ReplyStream` comes back for a streaming request; iterate it to its end or close it.
-        """
-        cell = self._cell
-        self._housekeeping.call_begins()
-        try:
-            reply = await self._path(request, context or self.context())
-        except BaseException:
-            self._housekeeping.call_ended()
-            raise
-
-        def ended(outcome: Any) -> None:
-            cell.add(outcome)
-            self._housekeeping.call_ended()
-
-        return await reply.observed(ended)
-
-    def call(self, request: Request, **context: Any) -> Reply:
-        """Serve a request and wait for the whole reply; Ctrl-C cancels and settles it."""
-        return self._loop.run(self._whole(request, self.context(**context)))
-
-    def stream(self, request: ChatRequest, **context: Any) -> Iterator[Chunk]:
-        """Serve a request and yield OpenAI chunk objects as they arrive."""
-        opened = self._loop.run(self.acall(request.with_(stream=True), self.context(**context)))
-        assert isinstance(opened, ReplyStream)
-        try:
-            yield from self._loop.iterate(opened)
-        finally:
-            self._loop.run(opened.aclose())
-
-    async def _whole(self, request: Request, context: CallContext) -> Reply:
-        reply = await self.acall(request, context)
-        return await reply.collect() if isinstance(reply, ReplyStream) else reply
-
-    def chat(
-        self,
-        messages: Sequence[Message],
-        *,
-        model: str | None = None,
-        tools: Sequence[Mapping[str, Any]] = (),
-        context: Mapping[str, Any] | None = None,
-        **fields: Any,
-    ) -> Reply:
-        """Call a model with OpenAI-shaped messages; ``fields`` are fields of the request body."""
-        body = {"model": model or self.settings.model, "messages": list(messages), **fields}
-        if tools:
-            body["tools"] = list(tools)
-        return self.call(ChatRequest.from_body(body), **(context or {}))
-
-    def ask(self, prompt: str, **options: Any) -> Answer:
-        """Ask a model and return an `Answer`.
-
-        Args:
-            prompt: The question or instruction.
-            options: ``model``, ``system``, ``max_tokens``, ``temperature``, ``seed``, ``schema``
-                (a pydantic model, a JSON schema: typed output in ``answer.data``), ``examples``
-                (pairs of input and output), ``think`` (reason first), ``context`` (text to answer
-                from), ``repair`` (tries to correct invalid typed output), ``max_usd`` (a cap for
-                each call this question makes).
-
-        Raises:
-            CallRefused: A cap, a stop or the loop breaker refused; nothing was spent.
-            OutputInvalid: Typed output stayed invalid after repair.
-            ProviderError: The provider failed.
-        """
-        max_usd = options.pop("max_usd", None)
-        spec = AskSpec(prompt=prompt, model=options.pop("model", None) or self.settings.model,
-                       **options)  # fmt: skip
-        with self.span("ask", "ask") as span:
-            return self._run_ask(spec, span.trace_id, "ask", max_usd)
-
-    def rag(self, question: str, index: str, **options: Any) -> RagAnswer:
-        """Answer a question from the documents of an index.
-
-        Args:
-            question: The question.
-            index: Name of the index; `indexes` makes and fills them.
-            options: ``model``, ``k`` and the other fields of `SearchOptions`, ``tenant`` (default:
-                the settings' own), ``filters`` (like ``version=2026``), ``budget`` (tokens of
-                passages), ``max_tokens``, ``rewrite``, ``rerank`` (a model that orders candidates
-                anew), ``reranker`` (a function that does), ``system``, ``max_usd``.
-
-        Raises:
-            UsageProblem: There is no such index, or an option cannot be.
-            CallRefused: A cap, a stop or the loop breaker refused; nothing was spent.
-            StoreError: Record or vector store cannot be used.
-            ProviderError: The provider failed.
-        """
-        told: RagAnswer = retrieval().answer(self, question, index, **options)
-        return told
-
-    def _run_ask(
-        self, spec: AskSpec, trace_id: str, purpose: str, max_usd: object = None
-    ) -> Answer:
-        cap = None if max_usd is None else nano(Decimal(str(max_usd)))
-
-        def call(request: ChatRequest) -> Reply:
-            return self.call(request, max_usd_nano=cap, purpose=purpose)
-
-        return run_ask(call, spec, trace_id=trace_id)
-
-    @property
-    def indexes(self) -> Library:
-        """The retrieval indexes of this session's record."""
-        with self._lock:
-            if self._library is None:
-                self._library = retrieval().make_library(self)
-            return self._library
-
-    def span(
-        self,
-        name: str,
-        kind: SpanKind = "tool",
-        *,
-        input: str = "",  # noqa: A002 - the field's name everywhere
-    ) -> AbstractContextManager[OpenSpan]:
-        """Open a span of the trace around a ``with`` block; calls made within belong to it.
-
-        ``with session.span("lookup", input=key) as span: span.note(found)``
-        """
-        here = self.context()
-        return open_span(
-            self.tracer,
-            name,
-            kind,
-            trace_id=here.trace_id,
-            parent_id=here.span_id,
-            input=input,
-        )
-
-    # ---- where we are -------------------------------------------------------------------------
-
-    def context(self, **changes: Any) -> CallContext:
-        """Return the context of a call made now: who, which cell, which trace."""
-        cell, settings = self._cell, self.settings
-        values: dict[str, Any] = {
-            "call_id": new_id(),
-            "user": settings.user,
-            "project": settings.project,
-            "notebook": settings.notebook,
-            "cell_id": cell.cell_id,
-            "cell_run": cell.cell_run,
-            "run_id": settings.run_id,
-            "tenant": settings.tenant,
-            **changes,
-        }
-        span = None if values.get("trace_id") else current_span(self.tracer)
-        if span is not None:
-            values["trace_id"] = span.trace_id
-            values.setdefault("span_id", span.span_id)
-        elif not values.get("trace_id"):
-            values["trace_id"] = cell.trace_id or new_id()
-        if "span_id" not in values:
-            values["span_id"] = cell.span(self.tracer)
-        return CallContext(**values)
-
-    def begin_cell(self, cell_id: str) -> None:
-        """Say that a cell begins to run: its calls are counted and traced together."""
-        self._cell = CellRun(cell_id, trace_id=new_id())
-
-    def end_cell(self, ok: bool = True) -> CellCost:
-        """Say that the cell ended; return what it cost. Late calls still count to it."""
-        cost = self._cell.end(self.tracer, ok=ok)
-        self.store.flush()
-        return cost
-
-    def cell_cost(self) -> CellCost:
-        """Return what the running cell, or the script so far, has cost."""
-        return self._cell.cost
-
-    # ---- the record ---------------------------------------------------------------------------
-
-    def trace(self, trace_id: str | None = None) -> SpanNode | None:
-        """Return a trace as a tree; the last one without an id."""
-        return self.tracer.trace(trace_id)
-
-    def traces(self, limit: int = 20) -> list[Span]:
-        """Return the roots of the newest traces, newest first."""
-        return self.tracer.roots(limit)
 
     # ---- HTTP ---------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmops_kernel.errors import UsageProblem, nearest
 from llmops_kernel.judge import OfflineJudge, Sample, dump, metrics_of, run
 from llmops_kernel.judge.results import save
 from llmops_kernel.labs import bank
@@ -49,9 +50,20 @@ def questions() -> list[bank.Question]:
 
 
 def fill(session: Session, index: str, *, without: str = "") -> None:
-    """Bring the documents about charges into an index, but for one."""
-    folder = bank.documents_folder() / _PREFIX
-    targets = [str(each) for each in sorted(folder.iterdir()) if each.name != without]
+    """Bring the documents about charges into an index, but for one.
+
+    Raises:
+        UsageProblem: There is no document of that name.
+    """
+    documents = {
+        each.name: str(each) for each in sorted((bank.documents_folder() / _PREFIX).iterdir())
+    }
+    if without and without not in documents:
+        raise UsageProblem(
+            f"There is no document {without!r} about charges{nearest(without, documents)}",
+            hint=f"Known are {', '.join(documents)}",
+        )
+    targets = [path for name, path in documents.items() if name != without]
     ingest(session.indexes.open_or_create(index), targets, prefix=_PREFIX)
 
 
@@ -102,6 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             fill(session, "fees", without=given.without)
             found = answers(session, "fees", k=given.k, budget=given.budget)
+        except UsageProblem as problem:
+            parser.error(problem.sentence())
         finally:
             session.close()
     dump(found, given.answers or ANSWERS)

@@ -46,6 +46,11 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=float, metavar="N", help="calls a minute at most (default: no limit)"
     )
+    parser.add_argument(
+        "--give-up-after", type=int, default=20, metavar="N",
+        help="end the run after so many answers of a judge in a row that are no verdicts "
+        "(default: 20; 0: never)",
+    )  # fmt: skip
 
 
 def read(path: str) -> Dataset:
@@ -61,11 +66,13 @@ def read(path: str) -> Dataset:
         warn(str(problem))
     if len(dataset.problems) > _SHOWN:
         warn(f"{len(dataset.problems) - _SHOWN} more rows are not whole")
+    for note in dataset.notes:
+        warn(note)
     if not dataset.samples:
         raise UsageProblem(
             "There is no sample in the data set",
             detail=path,
-            hint="A row needs id and user_input; llmops judge import makes such rows of other "
+            hint="A row needs user_input; llmops judge import makes such rows of other "
             "tools' files",
         )
     return dataset
@@ -119,12 +126,13 @@ def run_told(
     from llmops_kernel.judge.runner import estimate, run
 
     budget = None if arguments.budget is None else amount(arguments.budget, "--budget")
-    expected = estimate(samples, metrics, judge)
+    expected = estimate(samples, metrics, judge, journal=arguments.journal)
     if expected.calls:
         book = " (simulated)" if expected.simulated else ""
+        known = f"; the journal has {expected.known:,} more" if expected.known else ""
         warn(
             f"{expected.calls:,} calls, about ${expected.usd:.4f}{book}, "
-            f"at most ${expected.most_usd:.4f} without repairs"
+            f"at most ${expected.most_usd:.4f} without repairs{known}"
         )
     with _progress() as progress:
         options: dict[str, Any] = {
@@ -133,6 +141,7 @@ def run_told(
             "max_usd": budget,
             "journal": arguments.journal,
             "progress": progress,
+            "give_up_after": arguments.give_up_after,
         }
         result = run(samples, metrics, judge, **options)
         if second is not None:
@@ -141,13 +150,17 @@ def run_told(
         warn(note)
     if result.stopped:
         warn(f"Ended early: {result.stopped}")
+        if arguments.journal:
+            warn(f"{arguments.journal} has what was measured; the same command goes on from there")
     return result
 
 
 def exit_code(result: RunResult) -> int:
-    """Return 0; 4 if a cap or a stop left samples out; 3 if there is no score at all."""
+    """Return 0; 4 if a cap left samples out; 3 if the run ended early or there is no score."""
     if any(score.unscored == "budget" for score in result.scores):
         return BUDGET_REACHED
+    if result.stopped:  # no key, or a judge that was given up
+        return INVALID
     return 0 if any(score.value is not None for score in result.scores) else INVALID
 
 

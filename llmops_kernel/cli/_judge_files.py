@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ from llmops_kernel.cli._output import warn
 from llmops_kernel.errors import UsageProblem
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from llmops_kernel.display import View
     from llmops_kernel.judge.gate import GateResult
     from llmops_kernel.judge.report import Report
     from llmops_kernel.judge.samples import Sample
@@ -46,19 +49,43 @@ def report_of(
     gate: GateResult,
     *,
     title: str,
+    baseline: Sequence[Score] | None = None,
+    baseline_data: str | None = None,
 ) -> Report:
-    """Return the report of a run with its gate."""
-    from llmops_kernel.judge.report import build_report
+    """Return the report of a run with its gate, and the answers that changed most.
+
+    ``baseline_data`` is the data set with the baseline's answers, where it was given.
+    """
+    from llmops_kernel.cli._judge import read
+    from llmops_kernel.judge.report import build_report, changes_of
+
+    old = () if baseline_data is None else read(baseline_data).samples
+    changed = () if baseline is None else changes_of(scores, baseline, samples, old)
 
     problems = facts.get("problems")
     return build_report(
         samples,
         scores,
         gate=gate,
+        changed=changed,
         problems=problems if isinstance(problems, dict) else None,
         title=title,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def add_baseline_data(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--baseline-data``."""
+    parser.add_argument(
+        "--baseline-data", metavar="BASE.jsonl",
+        help="the baseline's answers, to be shown beside those that changed most",
+    )  # fmt: skip
+
+
+def shown_with(view: View, report: Report) -> View:
+    """Return a view whose figures have the answers that changed most, too."""
+    changed = [each.as_dict() for each in report.changed]
+    return replace(view, facts={**view.facts, "changed": changed})
 
 
 def write_told(report: Report, *, html: str | Path | None, junit: str | Path | None = None) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmops_kernel.serve.loadtest import LoadTest
-    from llmops_kernel.serve.servers.starting import Started
+    from llmops_kernel.serve.servers.wanted import Started
 
 Flags = tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
 
@@ -86,7 +86,8 @@ def started(
 
     from llmops_kernel.serve.models import find_model
     from llmops_kernel.serve.servers.attaching import attach, start_ollama
-    from llmops_kernel.serve.servers.starting import Wanted, add_replicas, start_server
+    from llmops_kernel.serve.servers.starting import add_replicas, start_server
+    from llmops_kernel.serve.servers.wanted import Wanted
 
     given, output = args.idle_stop, _output_price(args)
     wanted = Wanted(

@@ -62,8 +62,8 @@ def planned(args: argparse.Namespace, session: Session | None = None) -> Planned
         UnknownModel: Nobody knows the model to compare with.
     """
     from llmops_kernel.serve.plan.answer import plan
+    from llmops_kernel.serve.plan.demand import Demand
     from llmops_kernel.serve.plan.money import Work
-    from llmops_kernel.serve.plan.serving import Demand
 
     return plan(
         args.model,

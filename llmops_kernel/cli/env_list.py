@@ -10,6 +10,8 @@ from llmops_kernel.cli._parser import json_flag
 if TYPE_CHECKING:
     import argparse
 
+    from llmops_kernel.envs import Environment
+
 HELP = "List the environments there can be, and which are made"
 
 
@@ -29,9 +31,11 @@ def call(arguments: argparse.Namespace) -> int:
         say_json(
             [
                 {
-                    "name": each.recipe.name, "purpose": each.recipe.purpose,
-                    "needs": each.recipe.needs, "made": each.made,
-                    "current": each.current, "folder": str(each.folder),
+                    "name": each.recipe.name, "variant": each.recipe.variant,
+                    "purpose": each.recipe.purpose, "needs": each.recipe.needs,
+                    "untried": each.recipe.untried, "made": each.made,
+                    "made_variant": each.variant, "current": each.current,
+                    "folder": str(each.folder),
                 }
                 for each in found
             ]
@@ -40,11 +44,21 @@ def call(arguments: argparse.Namespace) -> int:
     rows = [
         (
             each.recipe.name,
-            "ready" if each.current else "outdated" if each.made else "not made",
+            each.recipe.variant or None,
+            _state(each),
             each.recipe.purpose,
-            each.recipe.needs or None,
+            "; ".join(filter(None, (each.recipe.needs, each.recipe.untried))) or None,
         )
         for each in found
     ]
-    say(table(("Name", "State", "For", "Needs"), rows, "Environments (llmops env create NAME)")[1])
+    heads = ("Name", "Variant", "State", "For", "Needs")
+    say(table(heads, rows, "Environments (llmops env create NAME)")[1])
     return 0
+
+
+def _state(environment: Environment) -> str:
+    if environment.current:
+        return "ready"
+    if not environment.made:
+        return "not made"
+    return "outdated" if environment.fits else "made for another machine"

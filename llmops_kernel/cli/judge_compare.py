@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from llmops_kernel.cli._judge_files import (
     INVALID,
+    add_baseline_data,
     report_of,
     samples_told,
+    shown_with,
     warn_ungated,
     write_told,
 )
@@ -29,6 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="DATA.jsonl",
         help="the samples: those of one cluster are not counted as independent",
     )  # fmt: skip
+    add_baseline_data(parser)
     parser.add_argument("--html", metavar="FILE", help="write the report as one HTML page")
     json_flag(parser)
     parser.set_defaults(call=call)
@@ -46,8 +49,12 @@ def call(arguments: argparse.Namespace) -> int:
     gate = decide(now, before, GateConfig(min_n=2), samples=samples)
     names = Path(arguments.current).name, Path(arguments.baseline).name
     title = f"{names[0]} against {names[1]}"
-    write_told(report_of(samples, now, facts, gate, title=title), html=arguments.html)
+    report = report_of(
+        samples, now, facts, gate, title=title, baseline=before,
+        baseline_data=arguments.baseline_data,
+    )  # fmt: skip
+    write_told(report, html=arguments.html)
     view = comparison_view(gate, current=names[0], baseline=names[1], decides=False)
-    show(view, arguments)
+    show(shown_with(view, report), arguments)
     warn_ungated(now, gate)
     return INVALID if any(each.outcome == "invalid" for each in gate.metrics) else 0

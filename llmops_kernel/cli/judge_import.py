@@ -53,10 +53,13 @@ def call(arguments: argparse.Namespace) -> int:
         warn(str(problem))
     if len(dataset.problems) > _SHOWN:
         warn(f"{len(dataset.problems) - _SHOWN} more rows are not whole")
+    for note in dataset.notes:
+        warn(note)
     labelled = sum(bool(each.human) for each in dataset.samples)
     if dataset.samples:
         dump(dataset.samples, arguments.out)
     facts = {"samples": len(dataset), "labelled": labelled, "problems": dataset.counts,
+             "notes": list(dataset.notes),
              "file": arguments.out if dataset.samples else None}  # fmt: skip
     if arguments.json:
         say_json(facts)

@@ -110,8 +110,14 @@ def _scores(path: str, metric: str) -> dict[str, float]:
 
 
 def _work(desk: Desk, key: Callable[[], str], tell: Callable[[str], None]) -> None:
-    """Ask until the queue ends or the rater does."""
-    while (item := desk.current) is not None:
+    """Ask until the rater ends, or the queue does and nothing is taken back."""
+    while (item := desk.current) is not None or desk.records:
+        if item is None:
+            tell("\nAll items are seen.   [u] undo the last   [q] done")
+            if key() != "u":
+                return
+            desk.undo()
+            continue
         facts = desk.facts()
         done = facts["labelled"] + facts["skipped"]
         tell(f"\n{desk.queue.metric}: item {done + 1} of {facts['total']}")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.cli._judge import exit_code, read
+from llmops_kernel.cli._judge_text import run_text
 from llmops_kernel.cli._output import opened_session, say, say_json, warn
 from llmops_kernel.cli._parser import json_flag
 from llmops_kernel.cli._values import amount
 
 if TYPE_CHECKING:
     import argparse
-
-    from llmops_kernel.judge.runner import RunResult
 
 HELP = "Measure answers with the metrics of Ragas, DeepEval or TruLens, through our endpoint"
 
@@ -48,6 +47,7 @@ def call(arguments: argparse.Namespace) -> int:
     """Print a row for each metric; 4 if a cap was reached, 3 if nothing could be scored."""
     from llmops_kernel.judge.peers.door import metered
     from llmops_kernel.judge.peers.run import run_library
+    from llmops_kernel.judge.report import build_report
     from llmops_kernel.judge.results import as_dict, save
 
     dataset = read(arguments.data)
@@ -79,21 +79,6 @@ def call(arguments: argparse.Namespace) -> int:
             shown.pop("scores")
         say_json(shown)
     else:
-        say(_text(result, arguments.judge))
+        report = build_report(dataset.samples, result.scores, problems=dataset.counts)
+        say(run_text(result, report, arguments.judge))
     return exit_code(result)
-
-
-def _text(result: RunResult, judge: str) -> str:
-    from llmops_kernel.display.table import table
-    from llmops_kernel.judge.results import counts
-
-    rows = []
-    for name, each in counts(result.scores).items():
-        mean = "-" if each["mean"] is None else f"{each['mean']:.3f}"
-        left = ", ".join(f"{count} {why}" for why, count in each["unscored"].items()) or "-"
-        rows.append([name, mean, str(each["scored"]), left])
-    book = " (simulated)" if result.simulated else ""
-    caption = (
-        f"judge {judge}: {result.calls:,} calls, ${result.usd:.4f}{book}, {result.seconds:.1f} s"
-    )
-    return table(["metric", "mean", "scored", "unscored"], rows, caption=caption)[1]

@@ -14,15 +14,13 @@ from llmops_kernel.cli._judge import (
     run_told,
 )
 from llmops_kernel.cli._judge_labels import add_labels, with_labels
+from llmops_kernel.cli._judge_text import by_people, run_text
 from llmops_kernel.cli._output import say, say_json
 from llmops_kernel.cli._parser import json_flag
 from llmops_kernel.errors import UsageProblem
 
 if TYPE_CHECKING:
     import argparse
-
-    from llmops_kernel.judge.report import Report
-    from llmops_kernel.judge.runner import RunResult
 
 HELP = "Measure the answers of a data set"
 
@@ -71,7 +69,8 @@ def call(arguments: argparse.Namespace) -> int:
         dataset = replace(dataset, samples=dataset.samples[: arguments.first])
     with panel_named(arguments.judge, arguments.escalate) as (judge, second):
         if arguments.dry_run:
-            _say_estimate(estimate(dataset.samples, metrics, judge), json=arguments.json)
+            expected = estimate(dataset.samples, metrics, judge, journal=arguments.journal)
+            _say_estimate(expected, json=arguments.json)
             return 0
         result = run_told(arguments, dataset.samples, metrics, judge, second)
         name = f"{judge.id}>{second.id}" if second else judge.id
@@ -90,28 +89,8 @@ def call(arguments: argparse.Namespace) -> int:
             shown.pop("scores")
         say_json(shown)
     else:
-        say("\n".join([_text(result, report, arguments.judge), *_by_people(report)]))
+        say("\n".join([run_text(result, report, arguments.judge), *by_people(report)]))
     return exit_code(result)
-
-
-def _by_people(report: Report) -> list[str]:
-    """Return a line for each metric that people labelled or a jury voted on."""
-    from llmops_kernel.judge.report.calibrated import jury_line
-    from llmops_kernel.judge.report.figures import spread
-
-    lines = []
-    for each in report.metrics:
-        found = each.calibration
-        if found.state == "calibrated" and found.corrected is not None:
-            lines.append(
-                f"{each.metric}: {found.labels} labels by people, mean corrected by them "
-                f"{spread(found.corrected)}"
-            )
-        if each.jury is not None:
-            lines.append(f"{each.metric}: {jury_line(each.jury)}")
-    if not lines:
-        lines.append("Uncalibrated: nobody has labelled these answers yet (llmops judge label)")
-    return lines
 
 
 def _split(names: str) -> list[str]:
@@ -126,34 +105,6 @@ def _split(names: str) -> list[str]:
     return found
 
 
-def _text(result: RunResult, report: Report, judge: str) -> str:
-    from llmops_kernel.display.judge import interval_text
-    from llmops_kernel.display.table import table
-    from llmops_kernel.judge.judges.offline import SIGNALS, measured_line
-    from llmops_kernel.judge.results import counts, failures
-
-    spans = {each.metric: interval_text(each.mean) for each in report.metrics}
-    rows = []
-    for name, each in counts(result.scores).items():
-        mean = "-" if each["mean"] is None else f"{each['mean']:.3f}"
-        left = ", ".join(f"{count} {why}" for why, count in each["unscored"].items()) or "-"
-        rows.append([name, mean, spans.get(name) or "-", str(each["scored"]), left])
-    book = " (simulated)" if result.simulated else ""
-    caption = (
-        f"judge {judge}: {result.calls:,} calls, ${result.usd:.4f}{book}, {result.seconds:.1f} s"
-    )
-    if result.resumed:
-        caption += f", {result.resumed:,} scores known from the journal"
-    if report.problems:
-        rows_left = sum(report.problems.values())
-        caption += f", {rows_left:,} row{'s' * (rows_left != 1)} left out"
-    columns = ["metric", "mean", "95 % interval", "scored", "unscored"]
-    lines = [table(columns, rows, caption=caption)[1], *failures(result.scores)]
-    shown = {score.metric for score in result.scores}
-    lines += [f"{name}: {measured_line(name)}" for name in SIGNALS if name in shown]
-    return "\n".join(lines)
-
-
 def _say_estimate(expected: Any, *, json: bool) -> None:
     if json:
         say_json(
@@ -164,11 +115,13 @@ def _say_estimate(expected: Any, *, json: bool) -> None:
                 "usd": expected.usd,
                 "most_usd": expected.most_usd,
                 "simulated": expected.simulated,
+                "known": expected.known,
             }
         )
         return
     book = " (simulated)" if expected.simulated else ""
+    known = f"; the journal has {expected.known:,} more" if expected.known else ""
     say(
         f"{expected.calls:,} calls, {expected.input_tokens:,} tokens in and "
-        f"{expected.output_tokens:,} out, about ${expected.usd:.4f}{book}"
+        f"{expected.output_tokens:,} out, about ${expected.usd:.4f}{book}{known}"
     )

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _WIDTH, _HEIGHT, _EDGE = 480, 160, 34
 _SAMPLE = 400  # characters
+_RESUME = "%finetune resume "
+# The theme's colours, as the live view has them; where a front end drops styles, the text's own.
+_BLUE, _ORANGE = "var(--jp-brand-color1,#1976d2)", "var(--jp-warn-color1,#e07b00)"
 _OPEN, _CLOSE = "\N{LEFT WHITE SQUARE BRACKET}", "\N{RIGHT WHITE SQUARE BRACKET}"
 
 Point = tuple[int, float]
@@ -74,13 +77,14 @@ def training_view(facts: Mapping[str, Any], *, stable: bool = False) -> View:
         if curve := loss_curve(facts.get("train_curve") or (), facts.get("eval_curve") or ()):
             parts.append(curve)
         if sample := facts.get("sample"):
-            said = f"After step {sample['step']}: {_prompt(sample['prompt'])}"
+            said = f"After step {sample['step']}: {prompt_text(sample['prompt'])}"
             text = shorten(printable(sample["text"]), _SAMPLE)
             parts.append(f"<p>{markup(said)}</p>\n<blockquote>{markup(text)}</blockquote>")
             lines += ["", said, f"  {one_line(text, _SAMPLE)}"]
-    told = [str(facts[name]) for name in ("detail", "hint") if facts.get(name) and not stable]
-    if facts.get("hint") and stable:
-        told = [str(facts["hint"])]
+    # A run's own hint does not know what it is called.
+    hint = str(facts.get("hint") or "").replace(_RESUME, f"%finetune resume {facts['name']} ")
+    detail = "" if stable else str(facts.get("detail") or "")
+    told = [each for each in (detail, hint) if each]
     parts += [f"<p>{markup(each)}</p>" for each in told]
     lines += [printable(each) for each in told]
     return view("\n".join(parts), "\n".join(lines), dict(facts))
@@ -100,8 +104,8 @@ def runs_view(runs: Sequence[Mapping[str, Any]], *, stable: bool = False) -> Vie
                 f"{each['name']}/{each['run_id']}",
                 each["state"],
                 f"{count(each.get('step'))} of {count(each.get('steps'))}",
-                _loss(each.get("train_loss")),
-                _loss(each.get("eval_loss")),
+                loss_text(each.get("train_loss")),
+                loss_text(each.get("eval_loss")),
                 each.get("reason") or None,
             )
             for each in runs
@@ -129,28 +133,32 @@ def loss_curve(train: Sequence[Point], held_out: Sequence[Point]) -> str:
         y = 8 + (high - point[1]) / (high - low) * (_HEIGHT - 30)
         return round(x, 1), round(y, 1)
 
-    def line(points: Sequence[Point], extra: str) -> str:
+    def line(points: Sequence[Point], colour: str, extra: str) -> str:
         told = " ".join(f"{x},{y}" for x, y in map(place, points))
-        return f'<polyline points="{told}" fill="none" stroke="currentColor" {extra}/>'
+        return (
+            f'<polyline points="{told}" fill="none" stroke="currentColor" '
+            f'style="stroke:{colour}" {extra}/>'
+        )
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
         f'viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Loss over steps">',
-        f"<title>Loss from {_loss(points[0][1])} to {_loss(points[-1][1])}</title>",
+        f"<title>Loss from {loss_text(points[0][1])} to {loss_text(points[-1][1])}</title>",
         f'<path d="M{_EDGE} 8V{_HEIGHT - 22}H{_WIDTH - 8}" fill="none" stroke="currentColor" '
         'stroke-opacity="0.4"/>',
     ]
     if len(train) > 1:
-        parts.append(line(train, 'stroke-width="1.5"'))
+        parts.append(line(train, _BLUE, 'stroke-width="1.5"'))
     if len(held_out) > 1:
-        parts.append(line(held_out, 'stroke-width="1" stroke-dasharray="4 3"'))
+        parts.append(line(held_out, _ORANGE, 'stroke-width="1.5" stroke-dasharray="4 3"'))
     parts += [
-        f'<circle cx="{x}" cy="{y}" r="3" fill="currentColor"/>' for x, y in map(place, held_out)
+        f'<circle cx="{x}" cy="{y}" r="3" fill="currentColor" style="fill:{_ORANGE}"/>'
+        for x, y in map(place, held_out)
     ]
     label = 'font-size="10" fill="currentColor"'
     parts += [
-        f'<text x="2" y="14" {label}>{_loss(high)}</text>',
-        f'<text x="2" y="{_HEIGHT - 22}" {label}>{_loss(low)}</text>',
+        f'<text x="2" y="14" {label}>{loss_text(high)}</text>',
+        f'<text x="2" y="{_HEIGHT - 22}" {label}>{loss_text(low)}</text>',
         f'<text x="{_EDGE}" y="{_HEIGHT - 6}" {label}>step {left}; line: training, '
         "dots: evaluation</text>",
         f'<text x="{_WIDTH - 8}" y="{_HEIGHT - 6}" text-anchor="end" {label}>{right}</text>',
@@ -200,9 +208,9 @@ def _measured(facts: Mapping[str, Any]) -> list[tuple[object, object]]:
         rows.append(("Done", f"{count(facts['step'])} of {count(facts['steps'])} ({share})"))
     train, held_out = facts.get("train_curve") or (), facts.get("eval_curve") or ()
     if train:
-        rows.append(("Training loss", f"{_loss(train[0][1])} → {_loss(train[-1][1])}"))
+        rows.append(("Training loss", loss_span(train)))
     if held_out:
-        rows.append(("Evaluation loss", f"{_loss(held_out[0][1])} → {_loss(held_out[-1][1])}"))
+        rows.append(("Evaluation loss", loss_span(held_out)))
     if answers := facts.get("answers"):
         rows.append(("Exactly right", f"{answers['exact']} of {answers['answered']}"))
     if speed := facts.get("tokens_per_s"):
@@ -226,13 +234,22 @@ def _memory(used: int, estimate: Sequence[int] | None) -> str:
     return text
 
 
-def _loss(value: object) -> str:
+def loss_text(value: object) -> str:
+    """Return a loss; small ones in powers of ten, what is no number as a dash."""
     if not isinstance(value, int | float) or not isfinite(value):
         return UNKNOWN
     return f"{value:.3f}" if abs(value) >= 0.01 or not value else f"{value:.1e}"
 
 
-def _prompt(prompt: object) -> str:
+def loss_span(curve: Sequence[Sequence[float]]) -> str:
+    """Return the first and the last loss of a curve; "" of none."""
+    if len(curve) < 2:
+        return loss_text(curve[0][1]) if curve else ""
+    return f"{loss_text(curve[0][1])} → {loss_text(curve[-1][1])}"
+
+
+def prompt_text(prompt: object) -> str:
+    """Return a prompt, or the last message of a conversation, as one line."""
     if isinstance(prompt, list) and prompt:
         prompt = prompt[-1].get("content", "")
     return one_line(prompt, 120)

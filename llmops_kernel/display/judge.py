@@ -217,6 +217,11 @@ def _below(report: Report, notes: Sequence[str]) -> tuple[list[str], list[str]]:
                 f"{_number(found.kappa.estimate) if found.kappa else UNKNOWN}, mean corrected by "
                 f"them {found.corrected.estimate:.3f} ({interval_text(found.corrected)})"
             )
+        elif found.state == "too few labels":
+            told.append(
+                f"{each.metric}: {found.labels} label{'s' * (found.labels != 1)} by people, "
+                f"{found.needed} more are needed to call it calibrated"
+            )
     return _lines([*told, *notes])
 
 

@@ -25,8 +25,11 @@ def calibration_view(
         notes: What a person should know; a line each.
     """
     judge = ", ".join(found.judges) or "the judge"
-    labels = f"{found.labels} labels" if found.labels else "no label"
-    caption = f"{found.metric} by {judge}: {found.scored} scored, {labels} ({found.state})"
+    labels = f"{found.labels} label{'s' * (found.labels != 1)}" if found.labels else "no label"
+    state: str = found.state
+    if state == "too few labels":
+        state = f"too few, {found.needed} more needed"
+    caption = f"{found.metric} by {judge}: {found.scored} scored, {labels} ({state})"
     html, plain = table(("Figure", "Value"), list(rows), caption)
     told = [each for each in (found.note, *notes) if each]
     parts = [html, *(f"<p>{markup(each[0].upper() + each[1:])}</p>" for each in told)]

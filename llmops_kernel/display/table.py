@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"[-+<]?\$?\d[\d,.]*( ?(%|ms|s|tok))?")
 _MAX_HTML = 2_000  # characters of a cell in HTML
 _MAX_TEXT = 60  # characters of a cell in text, where it has one line
+# Notebook front ends align every cell to the right, which suits figures only; a style sheet of our
+# own would be stripped, a cell's own style is kept.
+_LEFT = ' style="text-align:left"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,9 @@ def table(
 ) -> tuple[str, str]:
     """Return a table as HTML and as text.
 
-    The first cell of each row is its header. In text, columns of numbers are right-aligned, and
-    long cells are cut; in HTML they are cut later.
+    The first cell of each row is its header. Columns of words are aligned to the left and columns
+    of numbers to the right; in HTML numbers are left to the front end. In text long cells are cut;
+    in HTML they are cut later.
 
     Args:
         columns: The column headers.
@@ -54,7 +58,11 @@ def table(
 
 
 def _html(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -> str:
-    head = "".join(f'<th scope="col">{markup(name)}</th>' for name in columns)
+    style = ["" if numeric else _LEFT for numeric in _numbers(rows, len(columns))]
+    head = "".join(
+        f'<th scope="col"{how}>{markup(name)}</th>'
+        for how, name in zip(style, columns, strict=True)
+    )
     lines = [
         "<table>",
         f"<caption>{markup(caption)}</caption>",
@@ -63,10 +71,10 @@ def _html(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str
     ]
     for row in rows:
         first, *rest = (_html_cell(cell) for cell in row)
-        cells = "".join(f"<td>{cell}</td>" for cell in rest)
-        lines.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
+        cells = "".join(f"<td{how}>{cell}</td>" for how, cell in zip(style[1:], rest, strict=True))
+        lines.append(f'<tr><th scope="row"{style[0]}>{first}</th>{cells}</tr>')
     if not rows:
-        lines.append(f'<tr><td colspan="{len(columns)}">none</td></tr>')
+        lines.append(f'<tr><td colspan="{len(columns)}"{_LEFT}>none</td></tr>')
     return "\n".join([*lines, "</tbody>", "</table>"])
 
 
@@ -80,7 +88,7 @@ def _plain(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: st
     cells = [[_plain_cell(cell) for cell in row] for row in rows]
     head = [one_line(name, _MAX_TEXT) for name in columns]
     sizes = [max(width(row[i]) for row in [head, *cells]) for i in range(len(head))]
-    right = [_numeric([row[i] for row in cells]) for i in range(len(head))]
+    right = _numbers(rows, len(head))
 
     def line(row: Sequence[str]) -> str:
         parts = [pad(row[i], sizes[i], right=right[i]) for i in range(len(row))]
@@ -97,6 +105,11 @@ def _plain_cell(cell: object) -> str:
     if cell is None:
         return UNKNOWN
     return one_line(cell.text if isinstance(cell, Cell) else cell, _MAX_TEXT)
+
+
+def _numbers(rows: Sequence[Sequence[object]], columns: int) -> list[bool]:
+    """Whether each column holds nothing but numbers."""
+    return [_numeric([_plain_cell(row[place]) for row in rows]) for place in range(columns)]
 
 
 def _numeric(cells: Sequence[str]) -> bool:

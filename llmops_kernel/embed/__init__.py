@@ -5,8 +5,9 @@ behind a call (for a provider, a call through the door), `LlamaIndexEmbedding` a
 carry embedders to LlamaIndex and back. `Embedder` says what all of them offer.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from llmops_kernel.lazy import lazily
 
 if TYPE_CHECKING:
     from llmops_kernel.embed.llamaindex import LlamaIndexEmbedding, from_llamaindex
@@ -35,8 +36,4 @@ __all__ = [
     "vectors_of",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)

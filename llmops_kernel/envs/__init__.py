@@ -9,6 +9,7 @@ ship with this package, and is used through processes only. Modules of this pack
 from __future__ import annotations
 
 from llmops_kernel.envs.create import create
+from llmops_kernel.envs.machine import has_gpu
 from llmops_kernel.envs.places import (
     Environment,
     command_env,
@@ -27,6 +28,7 @@ __all__ = [
     "create",
     "environments",
     "find",
+    "has_gpu",
     "python_of",
     "recipe_named",
     "root",

@@ -47,21 +47,26 @@ def create(
     with _alone(root() / f".{name}.lock"):
         if environment.current and not again:
             return environment
-        say(f"Making the environment {name} ({environment.recipe.purpose}); this takes minutes")
+        recipe = environment.recipe
+        say(f"Making the environment {name} ({recipe.purpose}); this takes minutes")
+        if recipe.untried:
+            say(f"Note: {recipe.untried}")
         shutil.rmtree(environment.folder, ignore_errors=True)
         _run(name, [sys.executable, "-m", "venv", str(environment.folder)])
-        _run(name, _pip(environment, locked=locked))
-        environment.marker.write_text(environment.recipe.digest + "\n", encoding="utf-8")
+        _run(name, _pip(environment, recipe.requirements, locked=locked))
+        if recipe.alone:
+            _run(name, _pip(environment, ("--no-deps", *recipe.alone), locked=locked))
+        environment.mark()
         say(f"The environment {name} is ready")
     return environment
 
 
-def _pip(environment: Environment, *, locked: bool) -> list[str]:
-    recipe = environment.recipe
+def _pip(environment: Environment, wanted: tuple[str, ...], *, locked: bool) -> list[str]:
+    lock = environment.recipe.lock
     command = [str(environment.python), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
-    if locked and recipe.lock is not None:
-        command += ["-c", str(recipe.lock)]
-    return [*command, *recipe.requirements]
+    if locked and lock is not None:
+        command += ["-c", str(lock)]
+    return [*command, *wanted]
 
 
 def _run(name: str, command: list[str]) -> None:

@@ -53,9 +53,30 @@ class Environment:
         return self.marker.is_file() and self.python.exists()
 
     @property
+    def variant(self) -> str | None:
+        """Which variant of the recipe it was made from; None where it was not made."""
+        return "".join(self._marks()[1:]) if self.made else None
+
+    @property
+    def fits(self) -> bool:
+        """Whether it was made, and for a machine such as this."""
+        return self.variant == self.recipe.variant
+
+    @property
     def current(self) -> bool:
-        """Whether it holds what the recipe says today."""
-        return self.made and self.marker.read_text(encoding="utf-8").strip() == self.recipe.digest
+        """Whether it holds what the recipe for this machine says today."""
+        return self.made and self._marks() == self._marks_of(self.recipe)
+
+    def mark(self) -> None:
+        """Write down that it is whole, and what it was made from."""
+        self.marker.write_text("\n".join([*self._marks_of(self.recipe), ""]), encoding="utf-8")
+
+    def _marks(self) -> list[str]:
+        return self.marker.read_text(encoding="utf-8").split()
+
+    @staticmethod
+    def _marks_of(recipe: Recipe) -> list[str]:
+        return [recipe.digest, *filter(None, [recipe.variant])]
 
 
 def find(name: str) -> Environment:

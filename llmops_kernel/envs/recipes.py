@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmops_kernel.envs.machine import has_gpu
 from llmops_kernel.errors import UsageProblem, nearest
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ class Recipe:
         requirements: What pip is asked for.
         variables: Set for every process that runs there: no telemetry, no surprises.
         needs: What the machine must have, in words; "" for nothing special.
+        variant: Which of the recipes of this name it is; "" for the one with everything.
+        alone: Installed last and without their dependencies, for packages that also run with
+            less, or with other versions, than they ask for.
+        untried: Why nobody has run what the lock says; "" where it was run.
     """
 
     name: str
@@ -32,17 +37,22 @@ class Recipe:
     requirements: tuple[str, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
     needs: str = ""
+    variant: str = ""
+    alone: tuple[str, ...] = ()
+    untried: str = ""
 
     @property
     def lock(self) -> Path | None:
-        """The file of exact versions that were tested together; None where none were."""
-        path = _LOCKS / f"{self.name}.txt"
+        """The file of exact versions that fit together; None where there is none."""
+        path = _LOCKS / f"{'-'.join(filter(None, (self.name, self.variant)))}.txt"
         return path if path.is_file() else None
 
     @property
     def digest(self) -> str:
         """Changes whenever the environment has to be made anew."""
         text = "\n".join(self.requirements)
+        if self.alone:
+            text += "\n--no-deps\n" + "\n".join(self.alone)
         if self.lock is not None:
             text += "\n" + self.lock.read_text(encoding="utf-8")
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -52,6 +62,14 @@ _QUIET = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
+}
+
+_UNSLOTH = ("unsloth==2026.10.9", "unsloth_zoo==2026.10.9")
+_UNSLOTH_VARIABLES = {
+    **_QUIET,
+    # Its exporter would install system packages as root without asking.
+    "UNSLOTH_AUTO_INSTALL": "0",
+    "UNSLOTH_DISABLE_STATISTICS": "1",
 }
 
 RECIPES: Mapping[str, Recipe] = {
@@ -75,10 +93,10 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "unsloth",
             "fine-tuning with Unsloth, fastest on a GPU",
-            ("unsloth==2026.10.9", "unsloth_zoo==2026.10.9", "gguf==0.19.0"),
-            # Its exporter would install system packages as root without asking.
-            {**_QUIET, "UNSLOTH_AUTO_INSTALL": "0", "UNSLOTH_DISABLE_STATISTICS": "1"},
-            "an NVIDIA GPU for speed; several GB of disk",
+            (*_UNSLOTH, "gguf==0.19.0"),
+            _UNSLOTH_VARIABLES,
+            "an NVIDIA GPU; several GB of disk",
+            untried="its versions were resolved together, and not run: that needs a GPU",
         ),
         Recipe(
             "axolotl",
@@ -109,9 +127,35 @@ RECIPES: Mapping[str, Recipe] = {
     )
 }
 
+# Taken in place of the recipe of that name where no NVIDIA GPU answers.
+WITHOUT_GPU: Mapping[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            "unsloth",
+            "fine-tuning with Unsloth on a CPU: LoRA, QLoRA and full, text only",
+            (
+                "torch==2.13.0",
+                "transformers==5.17.0",
+                "trl==1.15.0",
+                "peft==0.21.2",
+                "datasets==4.8.5",
+                "accelerate==1.15.0",
+                "bitsandbytes==0.50.2",
+                "gguf==0.19.0",
+            ),
+            _UNSLOTH_VARIABLES,
+            variant="cpu",
+            # Their dependencies are CUDA's libraries, several GB of them; the CPU's part of their
+            # code uses none.
+            alone=_UNSLOTH,
+        ),
+    )
+}
+
 
 def recipe_named(name: str) -> Recipe:
-    """Return a recipe.
+    """Return the recipe of a name that fits this machine.
 
     Raises:
         UsageProblem: There is none of that name.
@@ -121,4 +165,6 @@ def recipe_named(name: str) -> Recipe:
             f"There is no environment {name!r}{nearest(name, RECIPES)}",
             hint=f"Choose {', '.join(RECIPES)}",
         )
+    if name in WITHOUT_GPU and not has_gpu():
+        return WITHOUT_GPU[name]
     return RECIPES[name]

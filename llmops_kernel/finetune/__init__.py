@@ -7,8 +7,9 @@ Importing this room loads the standard library only, because the worker imports 
 environment that has none of our packages.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from llmops_kernel.lazy import lazily
 
 if TYPE_CHECKING:
     from llmops_kernel.finetune.data.manifest import Manifest
@@ -47,8 +48,4 @@ __all__ = [
     "start",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)

@@ -46,6 +46,28 @@ def facts_of(run: FineTune) -> dict[str, Any]:
     return facts
 
 
+def live_facts(run: FineTune) -> dict[str, Any]:
+    """Return `facts_of` and what only a live view shows: pre-flight, epoch, cost, a stop asked for.
+
+    The cost is that of the time since the run began, at ``limits.gpu_hour_usd``.
+    """
+    facts = facts_of(run)
+    progress = run.progress
+    hour = float(run.asked.get("limits", {}).get("gpu_hour_usd") or 0)
+    figures = (progress.preflight or {}).get("figures", {})
+    return {
+        **facts,
+        "preflight": progress.preflight,
+        "epoch": progress.epoch,
+        "cost": {
+            "hour_usd": hour,
+            "usd": progress.elapsed_s / 3_600 * hour,
+            "whole_usd": figures.get("estimated_usd"),
+        },
+        "stop_asked": run.folder.stop.exists(),
+    }
+
+
 def summary_of(run: FineTune) -> dict[str, Any]:
     """Return a run's state in a few figures, for lists."""
     progress, outcome = run.progress, run.outcome

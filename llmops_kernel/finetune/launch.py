@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmops_kernel import envs
+from llmops_kernel.envs import has_gpu as has_gpu
 from llmops_kernel.errors import UsageProblem
 from llmops_kernel.finetune.quota import cpu_quota
 from llmops_kernel.guard import looks_secret
@@ -36,23 +36,9 @@ def chosen_backend(spec: BackendSpec) -> str:
         return "axolotl"
     if spec.name != "auto":
         return spec.name
-    if spec.python is None and has_gpu() and envs.find("unsloth").made:
+    if spec.python is None and has_gpu() and envs.find("unsloth").fits:
         return "unsloth"
     return "trl"
-
-
-def has_gpu() -> bool:
-    """Whether an NVIDIA GPU answers on this machine."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return False
-    try:
-        done = subprocess.run(  # noqa: S603
-            [program, "-L"], capture_output=True, timeout=20, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0 and b"GPU" in done.stdout
 
 
 def interpreter(spec: BackendSpec) -> str:

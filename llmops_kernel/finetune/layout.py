@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.files import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Exit codes of the worker; everything else is a failure of its own.
 DONE, FAILED, REFUSED, STOPPED, NO_MEMORY, NO_DISK = 0, 1, 3, 4, 5, 6
@@ -152,31 +154,6 @@ class RunFolder:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON in one step: a reader finds the old file or the new one, never a part."""
     write_whole(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
-
-
-def process_start(pid: int) -> str | None:
-    """Return when a process started, in the system's own unit; None when there is none.
-
-    Beside its number this tells a process from any other that ever had the number.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return None if Path("/proc/self/stat").exists() else _start_elsewhere(pid)
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    # Field 3 is the state, field 22 the start in clock ticks after boot.
-    return None if fields[0] in "ZX" else fields[19]
-
-
-def _start_elsewhere(pid: int) -> str | None:
-    import psutil
-
-    try:
-        return str(round(psutil.Process(pid).create_time(), 2))
-    except psutil.Error:
-        return None
 
 
 def _object(path: Path) -> dict[str, Any] | None:

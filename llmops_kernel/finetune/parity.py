@@ -10,11 +10,11 @@ Works with the standard library alone.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmops_kernel.errors import ProviderError, UsageProblem
+from llmops_kernel.finetune.agreement import Check, Parity, Tally, ids_apart, texts_apart
 from llmops_kernel.finetune.export.llama import Engine, find_server, llama_server
 
 if TYPE_CHECKING:
@@ -23,77 +23,6 @@ if TYPE_CHECKING:
 Level = Literal["auto", "full", "greedy"]
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 _NO_ENGINE = "no llama-server to compare with (LLMOPS_LLAMA_SERVER names one)"
-TIE = 0.05  # nats: a lead that rounding to 16 bits may already turn over
-
-_SHOWN = 80  # characters of a text in a difference
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One comparison.
-
-    Attributes:
-        name: ``template``, ``token_ids``, ``double_bos``, ``greedy_ids`` or ``greedy_text``.
-        ok: Whether all prompts agree.
-        agreed: Prompts that agree.
-        prompts: Prompts compared.
-        difference: The first difference, in words; "" without one.
-    """
-
-    name: str
-    ok: bool
-    agreed: int
-    prompts: int
-    difference: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON-like data."""
-        return {
-            "name": self.name, "ok": self.ok, "agreed": self.agreed, "prompts": self.prompts,
-            "difference": self.difference,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Parity:
-    """What a comparison found.
-
-    Attributes:
-        engine: What answered.
-        level: ``full``, ``greedy`` where an engine shows its answers alone, or ``file`` where no
-            engine was there and the file was only read back.
-        checks: The comparisons, cause before effect.
-        facts: What was compared (file, quantisation).
-    """
-
-    engine: str
-    level: Literal["full", "greedy", "file"]
-    checks: tuple[Check, ...]
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything agrees."""
-        return all(check.ok for check in self.checks)
-
-    @property
-    def first_difference(self) -> str:
-        """The first check that failed and where; "" when all agree."""
-        failed = next((check for check in self.checks if not check.ok), None)
-        return f"{failed.name}: {failed.difference}" if failed else ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON-like data."""
-        return {
-            "ok": self.ok, "engine": self.engine, "level": self.level,
-            "first_difference": self.first_difference,
-            "checks": [check.as_dict() for check in self.checks], **self.facts,
-        }  # fmt: skip
-
-    def write(self, path: Path) -> None:
-        """Write it as ``parity.json``."""
-        text = json.dumps(self.as_dict(), ensure_ascii=False, indent=1)
-        path.write_text(text + "\n", encoding="utf-8")
 
 
 def read_reference(path: Path) -> dict[str, Any]:
@@ -250,7 +179,7 @@ def _compare_tokens(
         wanted, ids = list(each["ids"]), engine.ids(text)
         # An engine that adds BOS by itself takes it off the text: then all but the start agrees.
         same = text == each["prompt"] or (ids[:1] == [bos] and each["prompt"].endswith(text))
-        templates.add("" if same else _texts_apart(number, each["prompt"], text))
+        templates.add("" if same else texts_apart(number, each["prompt"], text))
         tokens.add("" if ids == wanted else ids_apart(number, wanted, ids))
         doubled = bos is not None and ids[:2] == [bos, bos]
         doubles.add(f"prompt {number} begins with BOS twice" if doubled else "")
@@ -273,52 +202,5 @@ def _compare_texts(engine: Engine, prompts: Sequence[Mapping[str, Any]], most: i
         # Engines trim answers at their ends, some of them always.
         got, wanted = engine.chat(each["messages"], most).strip(), each["answer"].strip()
         got = got.rstrip(_BROKEN)  # where it was cut
-        tally.add("" if got == wanted else _texts_apart(number, wanted, got))
+        tally.add("" if got == wanted else texts_apart(number, wanted, got))
     return tally.check()
-
-
-class Tally:
-    """Counts agreements and keeps the first difference.
-
-    Args:
-        name: The check's name.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name, self._agreed, self._count, self._first = name, 0, 0, ""
-
-    def add(self, difference: str) -> None:
-        """Add a prompt; ``difference`` is empty where it agrees."""
-        self._count += 1
-        self._agreed += not difference
-        self._first = self._first or difference
-
-    def check(self) -> Check:
-        """Return what was counted."""
-        return Check(self._name, not self._first, self._agreed, self._count, self._first)
-
-
-def ids_apart(
-    prompt: int, wanted: Sequence[int], got: Sequence[int], leads: Sequence[float] | None = None
-) -> str:
-    """Return where two lists of token ids part, in words."""
-    at = next(
-        (n for n, (one, other) in enumerate(zip(wanted, got, strict=False)) if one != other),
-        min(len(wanted), len(got)),
-    )
-    one = wanted[at] if at < len(wanted) else "the end"
-    other = got[at] if at < len(got) else "the end"
-    told = f"prompt {prompt}, token {at + 1}: {one} expected, {other} found"
-    if leads is not None and at < len(leads):
-        told += f"; it led the second by {leads[at]:.3f} nats"
-        told += " (a tie, which rounding decides)" if leads[at] < TIE else ""
-    return told
-
-
-def _texts_apart(prompt: int, wanted: str, got: str) -> str:
-    at = next(
-        (n for n, (one, other) in enumerate(zip(wanted, got, strict=False)) if one != other),
-        min(len(wanted), len(got)),
-    )
-    one, other = wanted[at : at + _SHOWN], got[at : at + _SHOWN]
-    return f"prompt {prompt}, character {at + 1}: {one!r} expected, {other!r} found"

@@ -37,6 +37,9 @@ class Progress:
         exports: The exports that ended, in order.
         error: The last failure that was told.
         resumed: The step a resumed run went on from.
+        first_at: When the worker began, the last time it did (seconds since 1970).
+        last_at: When the last event came.
+        before_s: Seconds of the times before that; a resumed run has rested in between.
     """
 
     phase: str = "starting"
@@ -57,6 +60,7 @@ class Progress:
     resumed: int = 0
     first_at: float | None = None
     last_at: float | None = None
+    before_s: float = 0.0
 
     @property
     def share(self) -> float:
@@ -65,15 +69,17 @@ class Progress:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds from the first event to the last."""
+        """Seconds of work up to the last event, without the rest before a resumption."""
         if self.first_at is None or self.last_at is None:
-            return 0.0
-        return self.last_at - self.first_at
+            return self.before_s
+        return self.before_s + self.last_at - self.first_at
 
     def add(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Take in further events of the journal."""
         for event in events:
             at = event.get("at")
+            if event.get("event") == "begin":
+                self.before_s, self.first_at = self.elapsed_s, None
             if isinstance(at, int | float):
                 self.first_at = self.first_at if self.first_at is not None else float(at)
                 self.last_at = float(at)

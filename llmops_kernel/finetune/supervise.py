@@ -24,8 +24,9 @@ from llmops_kernel.errors import LLMOpsError
 from llmops_kernel.finetune import layout
 from llmops_kernel.finetune.events import Journal, Tail
 from llmops_kernel.finetune.launch import variables
-from llmops_kernel.finetune.layout import RunFolder, process_start, write_json
+from llmops_kernel.finetune.layout import RunFolder, write_json
 from llmops_kernel.finetune.quota import oom_kills
+from llmops_kernel.processes import process_start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,6 +12,7 @@ from llmops_kernel.judge.stats.sequential import SPENDINGS, Spending
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from llmops_kernel.judge.planning import MetricPlan
     from llmops_kernel.judge.stats.intervals import Interval
 
 Outcome = Literal["pass", "regression", "inconclusive", "invalid", "budget"]
@@ -199,12 +200,14 @@ class GateResult:
         metrics: Each metric's own, in the order of the configuration.
         reasons: Why, for people; metrics that pass say nothing.
         config: What was asked.
+        plan: What could be seen, as it was known before the run; empty without a baseline.
     """
 
     outcome: Outcome
     metrics: tuple[MetricGate, ...]
     reasons: tuple[str, ...]
     config: GateConfig
+    plan: tuple[MetricPlan, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -218,6 +221,7 @@ class GateResult:
             "outcome": self.outcome,
             "exit_code": self.exit_code,
             "reasons": list(self.reasons),
+            "plan": [each.as_dict() for each in self.plan],
             "metrics": [each.as_dict() for each in self.metrics],
             "config": config
             | {"advisory": list(self.config.advisory), "looks": list(self.config.looks)},

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmops_kernel.errors import UsageProblem
+from llmops_kernel.files import write_whole
 from llmops_kernel.judge.gate import GateConfig
 from llmops_kernel.judge.samples import Sample
 
@@ -67,13 +67,8 @@ def write_report(path: str | Path, text: str) -> None:
         UsageProblem: It cannot be written.
     """
     file = Path(path).expanduser()
-    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     try:
-        try:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(file, text)
     except OSError as error:
         raise UsageProblem(
             "The report cannot be written",

@@ -70,6 +70,11 @@ class Journal:
     def __contains__(self, key: str) -> bool:
         return key in self._known
 
+    @property
+    def entries(self) -> Mapping[str, Any]:
+        """What is kept, by key; not to be changed."""
+        return self._known
+
     def scores(self, key: str, sample_id: str) -> list[Score] | None:
         """Return what was measured under a key, for a sample; None if nothing was."""
         found = self._known.get(key)
@@ -94,12 +99,29 @@ class Journal:
             return False
         return self.put(key, [_plain(score) for score in scores])
 
+    def forget(self, key: str) -> None:
+        """Take back what was kept under a key: the next run measures it again.
+
+        The line stays, and one that follows it says so.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        if key in self._known:
+            self._write(key, None)
+            del self._known[key]
+
     def put(self, key: str, data: Any) -> bool:
         """Keep JSON-like data; return whether it is time to `sync`.
 
         Raises:
             StoreError: It cannot be written: a run that cannot be resumed stops here.
         """
+        self._write(key, data)
+        self._known[key] = data
+        return self._waiting >= _SYNC_EVERY
+
+    def _write(self, key: str, data: Any) -> None:
         line = json.dumps({"v": _FORMAT, "key": key, "data": data}, separators=(",", ":"))
         try:
             rest = memoryview(f"{line}\n".encode())
@@ -107,9 +129,7 @@ class Journal:
                 rest = rest[os.write(self._file, rest) :]
         except OSError as error:
             raise _unusable(self.path, error) from error
-        self._known[key] = data
         self._waiting += 1
-        return self._waiting >= _SYNC_EVERY
 
     def sync(self) -> None:
         """Force what was added to the disk."""
@@ -144,15 +164,43 @@ class Journal:
                     self.notes.append(f"{self.path.name}: the last line was torn and dropped")
                     break
                 whole += len(line)
-                try:
-                    entry = json.loads(line)
-                    if entry["v"] != _FORMAT:
-                        raise ValueError
-                    self._known[entry["key"]] = entry["data"]
-                except (ValueError, KeyError, TypeError):
-                    unread += 1
+                unread += not _take(self._known, line)
         if unread:
             self.notes.append(f"{self.path.name}: {unread} lines could not be read")
+
+
+def read_journal(path: str | Path) -> dict[str, Any]:
+    """Return what a journal holds by key, and leave the file as it is; {} where there is none.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    file = Path(path).expanduser()
+    known: dict[str, Any] = {}
+    try:
+        with file.open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):
+                    _take(known, line)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise _unusable(file, error) from error
+    return known
+
+
+def _take(known: dict[str, Any], line: bytes) -> bool:
+    """Take a line's entry; return whether it is one of ours."""
+    try:
+        entry = json.loads(line)
+        if entry["v"] != _FORMAT:
+            return False
+        known[entry["key"]] = entry["data"]
+        if entry["data"] is None:  # taken back: see `Journal.forget`
+            del known[entry["key"]]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return True
 
 
 def _plain(score: Score) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import UsageProblem
+from llmops_kernel.files import write_whole
 from llmops_kernel.judge.data.problems import shown
 from llmops_kernel.judge.scores import Score, Verdict
 
@@ -80,14 +80,9 @@ def save(path: str | Path, result: RunResult, **more: Any) -> None:
         UsageProblem: It cannot be written.
     """
     file = Path(path).expanduser()
-    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     text = json.dumps(as_dict(result, **more), ensure_ascii=True, indent=1)
     try:
-        try:
-            partial.write_text(f"{text}\n", encoding="utf-8")
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(file, f"{text}\n")
     except OSError as error:
         raise UsageProblem(
             "The scores cannot be written",

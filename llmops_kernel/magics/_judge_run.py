@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import UsageProblem
-from llmops_kernel.magics.hooks import say
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -35,18 +35,27 @@ def run_told(
     from llmops_kernel.judge.juries import escalate
     from llmops_kernel.judge.runner import run
 
-    _say_estimate(samples, metrics, judge, quiet=args.quiet)
+    _say_estimate(samples, metrics, judge, args.journal, quiet=args.quiet)
     with _progress(shown=not args.quiet and not session.settings.static) as progress:
         options: dict[str, Any] = {
             "concurrency": args.concurrency,
             "max_usd": args.budget,
             "journal": args.journal,
             "progress": progress,
+            "give_up_after": args.give_up_after,
         }
         result = run(samples, metrics, judge, **options)
         if second is not None:
             result = escalate(result, samples, metrics, second, **options)
     return result
+
+
+def early_end(result: RunResult, journal: str | None) -> tuple[str, ...]:
+    """Return why a run ended early and how it goes on; nothing for one that did not."""
+    if not result.stopped:
+        return ()
+    kept = f"; {journal} has what was measured, and the next run goes on from there"
+    return (f"Ended early: {result.stopped}{kept if journal else ''}",)
 
 
 def panel(
@@ -96,29 +105,38 @@ def _judge(session: Session, name: str, bound: Mapping[str, Any]) -> Judge | Jur
 
 
 def _say_estimate(
-    given: Sequence[Sample], metrics: Sequence[Metric], judge: Judge | Jury, *, quiet: bool
+    given: Sequence[Sample],
+    metrics: Sequence[Metric],
+    judge: Judge | Jury,
+    journal: str | None,
+    *,
+    quiet: bool,
 ) -> None:
+    """Say on stdout what a run would take; nothing where it costs nothing."""
     from llmops_kernel.display import count, dollars
     from llmops_kernel.judge.runner import estimate
 
     if quiet:
         return
-    expected = estimate(given, metrics, judge)
-    samples = f"{count(len(given))} sample{'s' * (len(given) != 1)}"
-    if not expected.calls:
-        say(f"{samples}, no call, $0.00")
+    expected = estimate(given, metrics, judge, journal=journal)
+    if not expected.most_nano:
         return
+    samples = f"{count(len(given))} sample{'s' * (len(given) != 1)}"
     book = " simulated" if expected.simulated else ""
     calls = f"{count(expected.calls)} call{'s' * (expected.calls != 1)}"
-    say(
+    known = f"; the journal has {count(expected.known)} more" if expected.known else ""
+    told = (
         f"{samples}, {calls}, about {dollars(expected.usd)}{book}, "
-        f"at most {dollars(expected.most_usd)} without repairs"
+        f"at most {dollars(expected.most_usd)} without repairs{known}"
     )
+    # What is normal does not belong on stderr, which notebooks show in red.
+    sys.stdout.write(f"{told}\n")
+    sys.stdout.flush()
 
 
 @contextmanager
 def _progress(*, shown: bool) -> Iterator[Callable[[int, int, int], None] | None]:
-    """Show how far a run is, on one line of stderr that goes away at the end."""
+    """Show how far a run is, on one line that goes away at the end."""
     if not shown:
         yield None
         return
@@ -127,7 +145,7 @@ def _progress(*, shown: bool) -> Iterator[Callable[[int, int, int], None] | None
     class Bar(tqdm):  # type: ignore[misc]
         monitor_interval = 0  # no thread is needed to redraw it
 
-    bar = Bar(unit="score", delay=_BAR_AFTER, leave=False)
+    bar = Bar(unit="score", delay=_BAR_AFTER, leave=False, file=sys.stdout)
 
     def tell(done: int, total: int, usd_nano: int) -> None:
         bar.total = total

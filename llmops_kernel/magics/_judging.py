@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import UsageProblem, nearest
 from llmops_kernel.magics._inputs import bound_or_file
-from llmops_kernel.magics._judge_run import is_offline, name_of, panel, run_told
+from llmops_kernel.magics._judge_run import early_end, is_offline, name_of, panel, run_told
 from llmops_kernel.magics.hooks import say
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmops_kernel.judge.data.problems import Dataset
+    from llmops_kernel.judge.gate import GateResult
     from llmops_kernel.judge.metrics.base import Metric
+    from llmops_kernel.judge.report import Change
     from llmops_kernel.judge.scores import Score
     from llmops_kernel.magics.judge_results import Comparison, Judgement
     from llmops_kernel.session import Session
@@ -38,7 +41,8 @@ def judged(
     from llmops_kernel.judge.gate import GateConfig, decide
     from llmops_kernel.judge.gating import load_config
     from llmops_kernel.judge.judges.offline import BADGE, SIGNALS, figures_line
-    from llmops_kernel.judge.report import build_report
+    from llmops_kernel.judge.planning import plan
+    from llmops_kernel.judge.report import build_report, changes_of
     from llmops_kernel.magics.judge_results import Judgement
 
     offline = is_offline(args.judge, names)
@@ -50,17 +54,23 @@ def judged(
         raise UsageProblem("--gate needs a baseline or a floor", hint="--baseline NAME_OR_FILE")
     dataset, by_people = labels_on(dataset, args.labels)
     judge, second = panel(session, args, names)
+    if args.gate and baseline is not None and not args.quiet:
+        for each in plan(baseline, config, samples=dataset.samples):
+            sys.stdout.write(f"{each.sentence}\n")
     result = run_told(session, args, dataset.samples, metrics, judge, second)
-    gate = None
+    gate: GateResult | None = None
+    changed: tuple[Change, ...] = ()
+    if baseline is not None:
+        known = names.get(args.baseline)
+        old = known.dataset.samples if isinstance(known, Judgement) else ()
+        changed = changes_of(result.scores, baseline, dataset.samples, old)
     if baseline is not None or args.gate:
         gate = decide(result.scores, baseline, config, samples=dataset.samples)
     report = build_report(
-        dataset.samples, result.scores, gate=gate, problems=dataset.counts,
+        dataset.samples, result.scores, gate=gate, changed=changed, problems=dataset.counts,
         title=f"Judged by {name_of(judge, second)}",
     )  # fmt: skip
-    notes = [*result.notes, *by_people]
-    if result.stopped:
-        notes.append(f"Ended early: {result.stopped}")
+    notes = [*result.notes, *by_people, *early_end(result, args.journal)]
     if offline:
         notes.append(f"{BADGE[0].upper()}{BADGE[1:]}.")
         notes += [f"{each.name}: {figures_line(each.name)}" for each in metrics
@@ -93,6 +103,8 @@ def dataset_named(name: str, names: Mapping[str, Any], flag: str = "--data") -> 
         say(f"{name}, {problem}")
     if len(dataset.problems) > 3:
         say(f"{name}: {len(dataset.problems) - 3} more rows are not whole")
+    for note in () if isinstance(value, Judgement) else dataset.notes:
+        sys.stdout.write(f"{name}: {note}\n")
     return dataset
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import UsageProblem, nearest
-from llmops_kernel.magics._judge_run import is_offline, panel, run_told
+from llmops_kernel.magics._judge_run import early_end, is_offline, panel, run_told
 from llmops_kernel.magics._judging import dataset_named, labels_on, scores_named
 
 if TYPE_CHECKING:
@@ -98,9 +98,7 @@ def calibrated(session: Session, args: Namespace, names: Mapping[str, Any]) -> C
         judge, second = panel(session, args, names)
         result = run_told(session, args, dataset.samples, [found], judge, second)
         scores, threshold = result.scores, found.threshold
-        notes = (*notes, *result.notes)
-        if result.stopped:
-            notes = (*notes, f"Ended early: {result.stopped}")
+        notes = (*notes, *result.notes, *early_end(result, args.journal))
         metric = found.outputs[0]
         if is_offline(args.judge, names):
             notes = (*notes, f"{BADGE[0].upper()}{BADGE[1:]}.")

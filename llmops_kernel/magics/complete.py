@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 _LINE = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?(?P<name>%%?\w+)\s(?P<rest>.*)$")
 # What is always there, before a session can name the models of its providers.
 _BUILT_IN = ("offline/extractive", "sim/gpt-4o", "sim/gpt-4o-mini")
+# What a model's name is made of; nothing that a pattern of files would read.
+_PLAIN = re.compile(r"[\w.-]*")
 # Magics that take several words of one kind.
 _SEVERAL = ("judge_line", "judge_cell")
+# Magics whose word is a fine-tuned model's name.
+_TRAINED = ("finetune_line", "finetune_cell")
 # Flags whose value is a variable's name.
 _NAMES = ("--schema", "--examples", "--context", "--data", "--baseline")
 
@@ -101,8 +105,15 @@ class Completion:
             return []
         if magic.__name__ == "trace":
             return ["last", "list", *self._traces()]
-        if any("index" in each.names for each in declared(magic, verb)):
+        words = {name for each in declared(magic, verb) for name in each.names}
+        if "index" in words:
             return self._ask_session(lambda session: session.indexes.names())
+        if magic.__name__ in _TRAINED:
+            return _runs(word) if words & {"run", "name"} else []
+        if magic.__name__ == "serve" and "name" in words:
+            from llmops_kernel.serve.record import names
+
+            return names()
         return []
 
     def _values(self, flag: str, flags: Mapping[str, Any]) -> Iterable[str]:
@@ -136,6 +147,25 @@ class Completion:
             return question(session) if session is not None else []
         except LLMOpsError:  # a key press is no place for an error
             return []
+
+
+def _runs(word: str) -> list[str]:
+    """Return the models that have runs, the newest first; behind ``NAME/`` its runs.
+
+    Read from the folders: importing the room of fine-tuning takes longer than a key press may.
+    """
+    from llmops_kernel.settings import data_home
+
+    name, slash, _ = word.partition("/")
+    if not _PLAIN.fullmatch(name):
+        return []
+    found = (data_home() / "finetune").glob(f"{name if slash else '*'}/*/run.json")
+    newest = sorted((path.parts[-2], path.parts[-3]) for path in found)[::-1]
+    return (
+        [f"{name}/{run}" for run, name in newest]
+        if slash
+        else list(dict.fromkeys(name for _, name in newest))
+    )
 
 
 def _positional(words: list[str], flags: Mapping[str, Any]) -> bool:

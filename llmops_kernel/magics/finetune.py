@@ -53,7 +53,9 @@ class FineTuneMagics(SessionMagics):
     def finetune_line(self, line: str) -> FineTuneRun | RunList | PreflightPage | Log | None:
         """Look at fine-tuning runs, stop them and go on with them.
 
-        Runs outlive the kernel. %%finetune starts one.
+        Runs outlive the kernel. %%finetune starts one. In a notebook a run is shown live while it
+        goes on, with a button that stops it; in JupyterLab also while a cell runs. Elsewhere
+        interrupt the cell (■) that waits for it: that stops it too, with a checkpoint.
 
         Examples: ``%finetune``, ``%finetune stop support-intent``, ``%finetune logs -n 100``.
         """
@@ -63,7 +65,7 @@ class FineTuneMagics(SessionMagics):
         from llmops_kernel.finetune.runs import find_run, list_runs, resume
         from llmops_kernel.magics.finetune_results import FineTuneRun, Log, PreflightPage, RunList
 
-        stable = self._source.get().settings.static
+        stable, live = self._looks
         result: Any
         if args.verb == "list":
             return self.finish(args, RunList(tuple(list_runs(args.run)), stable))
@@ -77,7 +79,7 @@ class FineTuneMagics(SessionMagics):
         else:
             if args.verb == "stop":
                 run.stop()
-            result = FineTuneRun(run, stable)
+            result = FineTuneRun(run, stable, live)
         found: FineTuneRun | RunList | PreflightPage | Log | None = self.finish(args, result)
         return found
 
@@ -125,10 +127,17 @@ class FineTuneMagics(SessionMagics):
         run = start(spec, args.name, text=cell, store=session.store, only_preflight=args.dry_run)
         return self.finish(args, self._watched(run, detach=args.detach, quiet=args.quiet))
 
+    @property
+    def _looks(self) -> tuple[bool, bool]:
+        """Whether outputs must be the same in each run; whether a front end may show widgets."""
+        stable = self._source.get().settings.static
+        return stable, not stable and getattr(self.shell, "kernel", None) is not None
+
     def _watched(self, run: FineTune, *, detach: bool, quiet: bool) -> FineTuneRun:
         """Watch a run to its end, unless it is to run on alone.
 
-        An interrupt stops the run, which writes a checkpoint first.
+        An interrupt stops the run, which writes a checkpoint first; a view with a button goes on
+        showing it until then.
 
         Raises:
             RunFailed: It did not reach its end; what it came to is shown before.
@@ -136,22 +145,23 @@ class FineTuneMagics(SessionMagics):
         from IPython.display import display
 
         from llmops_kernel.finetune.runs import raise_unless_done
-        from llmops_kernel.magics._finetuning import Lines, LiveView
+        from llmops_kernel.magics._finetuning import Lines, LiveView, WidgetView
         from llmops_kernel.magics.finetune_results import FineTuneRun
 
-        stable = self._source.get().settings.static
-        result = FineTuneRun(run, stable)
+        stable, live = self._looks
+        result = FineTuneRun(run, stable, live)
         if detach:
             return result
-        watch = (lambda _: None) if quiet else Lines() if stable else LiveView()
+        watch = None if quiet else Lines() if stable else WidgetView() if live else LiveView()
         try:
-            outcome = run.wait(watch=watch)
+            outcome = run.wait(watch=watch or (lambda _: None))
         except KeyboardInterrupt:
             run.stop("interrupted")
+            if watch is not None and not live:
+                watch.close()
             raise
-        finally:
-            if not quiet:
-                watch.close()  # type: ignore[union-attr]
+        if watch is not None:
+            watch.close()
         if outcome["state"] not in ("done", "checked", "written") and not quiet:
             display(result)  # type: ignore[no-untyped-call]
         raise_unless_done(run)

@@ -27,10 +27,12 @@ class FineTuneRun(Shown):
 
     Attributes:
         run: The run.
+        live: Whether it is shown by a widget while it runs; a still picture takes its place then.
     """
 
     run: FineTune
     stable: bool = False
+    live: bool = False
 
     @property
     def name(self) -> str:
@@ -91,6 +93,20 @@ class FineTuneRun(Shown):
     def stop(self) -> None:
         """Ask it to write a checkpoint and end."""
         self.run.stop()
+
+    def _ipython_display_(self) -> None:
+        """Show the live view.
+
+        Raises:
+            NotImplementedError: There is none; IPython then asks for the still picture.
+        """
+        if self.live:
+            from llmops_kernel.magics._finetuning import follow
+
+            follower = follow(self.run)
+            if follower is not None and follower.show(self.view()) is not None:
+                return
+        raise NotImplementedError
 
     def view(self) -> View:
         """Build figures and curves; for a run that was only checked, the checks."""

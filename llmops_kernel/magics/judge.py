@@ -65,6 +65,13 @@ _CONCURRENCY = argument(
 _JOURNAL = argument(
     "--journal", metavar="FILE", help="resume from this file: nothing in it is paid for again"
 )
+_GIVE_UP = argument(
+    "--give-up-after",
+    type=int,
+    default=20,
+    metavar="N",
+    help="end after so many answers in a row that are no verdicts (20; 0: never)",
+)
 _BASELINE = argument(
     "--baseline", metavar="NAME_OR_FILE", help="a result of %%judge, or a file of scores"
 )
@@ -144,6 +151,7 @@ class JudgeMagics(SessionMagics):
         _BUDGET,
         _JOURNAL,
         _CONCURRENCY,
+        _GIVE_UP,
         OUT,
         QUIET,
         help="correct a judge's mean by people's labels, and tell where it leans",
@@ -179,6 +187,7 @@ class JudgeMagics(SessionMagics):
                 args.baseline = args.gate = args.journal = args.escalate = None
                 args.labels = []
                 args.concurrency = _CONCURRENCY.kwds["default"]
+                args.give_up_after = _GIVE_UP.kwds["default"]
                 session = self._source.get()
                 result = self._keep(
                     _judging.judged(session, args, _judging.last_answer(session), "", names)
@@ -205,6 +214,7 @@ class JudgeMagics(SessionMagics):
     @_BUDGET
     @_JOURNAL
     @_CONCURRENCY
+    @_GIVE_UP
     @OUT
     @QUIET
     @_typed_as_judge

@@ -6,8 +6,9 @@ model with what was found (`answer`); `evaluate` measures all that on labelled q
 record holds documents, chunks and vectors; a vector store is a copy of them to search.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from llmops_kernel.lazy import lazily
 
 if TYPE_CHECKING:
     from llmops_kernel.rag.documents import Chunk, Document
@@ -48,8 +49,4 @@ __all__ = [
     "parse_condition",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)

@@ -15,13 +15,13 @@ from llmops_kernel.cache.replay import Recorder, stream_of, whole
 from llmops_kernel.calls.reply import Outcome, Reply, ReplyStream
 from llmops_kernel.errors import (
     BadRequest,
-    CallRefused,
     LLMOpsError,
     ProviderError,
 )
 from llmops_kernel.routing.book import circle
 from llmops_kernel.routing.legs import Journey, Leg
 from llmops_kernel.trace import new_id
+from llmops_kernel.trace.stage import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -126,7 +126,7 @@ class _Trip:
                     continue
                 return await found.observed(self._ended(decision))
         except BaseException as error:
-            self._end(None, _failure(error), error=type(error).__name__)
+            self._end(None, status_of(error), error=type(error).__name__)
             raise
 
     async def _decide(self, request: ChatRequest) -> Decision:
@@ -270,11 +270,3 @@ async def _replayed(reply: Reply, chunks: tuple[Chunk, ...] | None) -> ReplyStre
         )
 
     return await stream.observed(exact)
-
-
-def _failure(error: BaseException) -> SpanStatus:
-    if isinstance(error, CallRefused):
-        return "refused"
-    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
-        return "cancelled"
-    return "error"

@@ -6,13 +6,14 @@ notes what each cell cost, and writes a manifest beside the output; and a runner
 one or many notebooks.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # papermill loads our engine through its entry point while it is being imported itself. Imported
 # here, before any module of this room, it finds the engine's module whole; imported by that module,
 # it would find it half made. For the same reason nothing else is imported yet.
 import papermill  # noqa: F401
+
+from llmops_kernel.lazy import lazily
 
 if TYPE_CHECKING:
     from llmops_kernel.runs.costs import Cost, RunCalls, RunCosts
@@ -42,8 +43,4 @@ __all__ = [
     "run_notebook",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)

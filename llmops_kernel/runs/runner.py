@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -23,12 +22,13 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from llmops_kernel.errors import LLMOpsError
+from llmops_kernel.quiet import quiet
 from llmops_kernel.runs.engine import LLMOpsEngine
 from llmops_kernel.runs.manifest import RunManifest, manifest_path
 from llmops_kernel.runs.plan import Plan, make_plans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _ENGINE = "llmops"
 
@@ -187,7 +187,7 @@ def _execute(
     papermill_engines.register(_ENGINE, LLMOpsEngine)  # also where no entry point is installed
     kernel_name = LLMOpsEngine.nb_kernel_name(None, kernel)
     source, output = str(plan.source), str(plan.output)
-    with _quiet():
+    with quiet("papermill"):  # what it logs is in the result
         notebook = load_notebook_node(source)
         language = LLMOpsEngine.nb_language(notebook)
         if parameters:
@@ -257,15 +257,3 @@ def _unrun(plan: Plan, error: LLMOpsError) -> RunResult:
         error=f"{type(error).__name__}: {error.message}",
         detail="\n".join(error._render_traceback_()[1:]),
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep papermill's log out of the terminal: what it says is in the result."""
-    logger = logging.getLogger("papermill")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

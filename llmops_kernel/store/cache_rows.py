@@ -133,6 +133,12 @@ def remove_sealed(tx: Tx, row: EntryRow) -> bool:
     return bool(found) and remove(tx, [row.entry_key]) > 0
 
 
+def matching(**wanted: str | None) -> tuple[list[str], list[str]]:
+    """Return the conditions of a WHERE, and their values, for columns that are not None."""
+    given = {name: value for name, value in wanted.items() if value is not None}
+    return [f"{name} = ?" for name in given], list(given.values())
+
+
 def select(
     tx: Tx,
     *,
@@ -142,11 +148,7 @@ def select(
     notebook: str | None = None,
 ) -> list[str]:
     """Return the keys of the answers that have all the given values."""
-    conditions, values = [], []
-    for name, value in (("tenant", tenant), ("model", model), ("notebook", notebook)):
-        if value is not None:
-            conditions.append(f"{name} = ?")
-            values.append(value)
+    conditions, values = matching(tenant=tenant, model=model, notebook=notebook)
     if tag is not None:
         conditions.append("entry_key IN (SELECT entry_key FROM cache_tag WHERE tag = ?)")
         values.append(tag)

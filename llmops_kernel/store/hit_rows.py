@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from llmops_kernel.store.cache_rows import matching
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -122,12 +124,8 @@ def forget(
     notebook: str | None = None,
 ) -> None:
     """Remove the texts and vectors of answers that have all the given values."""
-    conditions, values = ["1 = 1"], []
-    for name, value in (("tenant", tenant), ("model", model), ("notebook", notebook)):
-        if value is not None:
-            conditions.append(f"{name} = ?")
-            values.append(value)
-    where = " AND ".join(conditions)
+    conditions, values = matching(tenant=tenant, model=model, notebook=notebook)
+    where = " AND ".join(["1 = 1", *conditions])
     for table, number in (("cache_hit", "hit_id"), ("cache_vector", "seq")):
         if tag is None:
             tx.run(f"DELETE FROM {table} WHERE {where}", values)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from llmops_kernel.processes import process_start
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -32,7 +34,7 @@ class Lease:
     def mine(cls) -> Lease:
         """Return a new lease of this process."""
         pid = os.getpid()
-        return cls(uuid.uuid4().hex, _machine(), _boot(), pid, _pid_start(pid) or "")
+        return cls(uuid.uuid4().hex, _machine(), _boot(), pid, process_start(pid) or "")
 
     def is_dead(self) -> bool | None:
         """Whether the process is gone; None when this machine cannot know."""
@@ -40,7 +42,7 @@ class Lease:
             return None
         if self.boot != _boot():
             return True
-        return _pid_start(self.pid) != self.pid_start
+        return process_start(self.pid) != self.pid_start
 
 
 @cache
@@ -60,25 +62,3 @@ def _boot() -> str:
         import psutil
 
         return str(round(psutil.boot_time() / 60))  # minutes: clocks are adjusted by seconds
-
-
-def _pid_start(pid: int) -> str | None:
-    """Return when a process started, or None when there is none with this number."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return None if Path("/proc/self/stat").exists() else _pid_start_portable(pid)
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    # Field 3 is the state, field 22 the start in clock ticks after boot.
-    return None if fields[0] in "ZX" else fields[19]
-
-
-def _pid_start_portable(pid: int) -> str | None:
-    import psutil
-
-    try:
-        return str(round(psutil.Process(pid).create_time(), 2))
-    except psutil.Error:
-        return None

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from llmops_kernel.store.cache_rows import matching
+
 if TYPE_CHECKING:
     from llmops_kernel.store.base import Store, Tx
 
@@ -209,14 +211,9 @@ def restart(tx: Tx, row: TierRow, at: int) -> bool:
 
 def revise(tx: Tx, tenant: str | None = None, place: str | None = None) -> None:
     """Make every kernel read partitions anew: one, a tenant's, or all."""
-    conditions, values = ["1 = 1"], []
-    for name, value in (("tenant", tenant), ("place", place)):
-        if value is not None:
-            conditions.append(f"{name} = ?")
-            values.append(value)
-    tx.run(
-        f"UPDATE cache_tier SET revision = revision + 1 WHERE {' AND '.join(conditions)}", values
-    )
+    conditions, values = matching(tenant=tenant, place=place)
+    where = " AND ".join(["1 = 1", *conditions])
+    tx.run(f"UPDATE cache_tier SET revision = revision + 1 WHERE {where}", values)
 
 
 def unlearn(tx: Tx, place: str) -> None:

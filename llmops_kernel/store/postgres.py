@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from llmops_kernel.errors import MissingExtra, StoreError
-from llmops_kernel.store.base import Store, Tx
+from llmops_kernel.store.connections import ConnectedStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import psycopg
+
+    from llmops_kernel.store.base import Tx
 
 _DIALECT = {
     "{ID}": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
@@ -42,7 +42,7 @@ class _PostgresTx:
         return self._connection.execute(_translated(sql), values).rowcount
 
 
-class PostgresStore(Store):
+class PostgresStore(ConnectedStore["psycopg.Connection[tuple[Any, ...]]"]):
     """A record that a team shares.
 
     Args:
@@ -65,11 +65,6 @@ class PostgresStore(Store):
         self._psycopg = psycopg
         self.url = url
         self._dsn = url.replace("postgresql+psycopg://", "postgresql://", 1)
-        self._local = threading.local()
-        self._connections: list[psycopg.Connection[tuple[Any, ...]]] = []
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
-        self._closed = False
         try:
             self._migrate(_DIALECT)
         except BaseException:
@@ -118,9 +113,7 @@ class PostgresStore(Store):
         except self._psycopg.Error as error:
             raise self._explain(error) from error
         finally:
-            with self._lock:
-                if connection in self._connections:
-                    self._connections.remove(connection)
+            self._let_go(connection)
             connection.close()
 
     def warnings(self) -> list[str]:
@@ -132,23 +125,12 @@ class PostgresStore(Store):
         tx.rows("SELECT pg_advisory_xact_lock(?)", (_SCHEMA_LOCK,))
         return bool(tx.rows("SELECT to_regclass('meta') IS NOT NULL")[0][0])
 
-    def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
-        if os.getpid() != self._pid:  # a fork: sockets must not be shared
-            self._local = threading.local()
-            self._connections = []
-            self._lock = threading.Lock()
-            self._pid = os.getpid()
-        connection = getattr(self._local, "connection", None)
-        if connection is None or connection.closed:
-            connection = self._connect()
-            self._local.connection = connection
-        return connection
+    def _is_gone(self, connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+        return connection.closed
 
-    def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
-        if self._closed:
-            raise StoreError("The record is closed", hint="Make a new Session")
+    def _open(self) -> psycopg.Connection[tuple[Any, ...]]:
         try:
-            connection = self._psycopg.connect(
+            return self._psycopg.connect(
                 self._dsn,
                 autocommit=True,
                 connect_timeout=10,
@@ -157,16 +139,11 @@ class PostgresStore(Store):
             )
         except self._psycopg.Error as error:
             raise self._explain(error) from error
-        with self._lock:
-            self._connections.append(connection)
-        return connection
 
     def _forget_if_broken(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         if connection.closed or connection.broken:
             self._local.connection = None
-            with self._lock:
-                if connection in self._connections:
-                    self._connections.remove(connection)
+            self._let_go(connection)
 
     def _explain(self, error: psycopg.Error) -> StoreError:
         name = type(error).__name__
@@ -181,11 +158,3 @@ class PostgresStore(Store):
         # The server's text can quote the connection string; its first line is enough.
         first = str(error).strip().splitlines()[0] if str(error).strip() else name
         return StoreError(message, detail=f"{self.label}: {first}", hint=hint)
-
-    def _disconnect(self) -> None:
-        self._closed = True
-        with self._lock:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
-        self._local = threading.local()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import StoreError
-from llmops_kernel.store.base import Store, StoreBusy, Tx
+from llmops_kernel.store.base import StoreBusy, Tx
+from llmops_kernel.store.connections import ConnectedStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ class _SQLiteTx:
         return self._execute(sql, values).rowcount
 
 
-class SQLiteStore(Store):
+class SQLiteStore(ConnectedStore["sqlite3.Connection"]):
     """A record in one local file, readable by its owner only.
 
     Args:
@@ -56,11 +56,6 @@ class SQLiteStore(Store):
         self.path = path
         self.url = f"sqlite:///{path}"
         self.network_type = network_filesystem(path)
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
-        self._closed = False
         self._create_file()
         try:
             self._migrate(_DIALECT)
@@ -121,21 +116,7 @@ class SQLiteStore(Store):
                 hint="Free the place, or set LLMOPS_STORE=sqlite:///PATH to another one",
             ) from error
 
-    def _connection(self) -> sqlite3.Connection:
-        if os.getpid() != self._pid:  # a fork: SQLite connections must not cross it
-            self._local = threading.local()
-            self._connections = []
-            self._lock = threading.Lock()
-            self._pid = os.getpid()
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._connect()
-            self._local.connection = connection
-        return connection
-
-    def _connect(self) -> sqlite3.Connection:
-        if self._closed:
-            raise StoreError("The record is closed", hint="Make a new Session")
+    def _open(self) -> sqlite3.Connection:
         try:
             connection = sqlite3.connect(
                 self.path,
@@ -152,8 +133,6 @@ class SQLiteStore(Store):
             connection.execute(f"PRAGMA synchronous={'FULL' if self.network_type else 'NORMAL'}")
         except sqlite3.Error as error:
             raise self._explain(error) from error
-        with self._lock:
-            self._connections.append(connection)
         return connection
 
     @contextmanager
@@ -200,14 +179,6 @@ class SQLiteStore(Store):
             if name.startswith(prefix):
                 return StoreError(message, detail=f"{self.path}: {error}", hint=hint)
         return StoreError("The record cannot be used", detail=f"{self.path}: {error}")
-
-    def _disconnect(self) -> None:
-        self._closed = True
-        with self._lock:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
-        self._local = threading.local()
 
 
 def network_filesystem(path: Path, mounts: Path = Path("/proc/mounts")) -> str:

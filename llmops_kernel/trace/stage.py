@@ -55,7 +55,7 @@ class TraceStage:
         try:
             reply = await self._next(request, context.with_(span_id=span_id))
         except BaseException as error:
-            self._tracer.end(span_id, _failure(error), attributes={**facts, **_why(error)})
+            self._tracer.end(span_id, status_of(error), attributes={**facts, **_why(error)})
             raise
 
         def ended(outcome: Outcome) -> None:
@@ -92,7 +92,8 @@ def _figures(outcome: Outcome) -> dict[str, Any]:
     return figures
 
 
-def _failure(error: BaseException) -> SpanStatus:
+def status_of(error: BaseException) -> SpanStatus:
+    """Return how a span ends that an error has ended."""
     if isinstance(error, CallRefused):
         return "refused"
     if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):

@@ -134,36 +134,46 @@ print(f"You said {guess[0]} %.")
 display(show("Right answers", ["By", "Share", "95 % from", "to"], rows))
 
 
-def plot(title, lines, low, high, mark=None):
-    """Intervals under each other, as a small picture with a text beside it."""
+def plot(title, lines, low, high, axis, mark=None):
+    """Intervals under each other over one axis, as a small picture with a text beside it."""
     place = lambda share: 230 + 430 * (share - low) / (high - low)  # noqa: E731
+    bottom = 50 + 30 * len(lines)
     marks, told, y = [], [title], 60
+    for tick in range(round(100 * low), round(100 * high) + 1, 10):
+        x = f"{place(tick / 100):.0f}"
+        marks += [
+            f'<line x1="{x}" x2="{x}" y1="40" y2="{bottom}" stroke="#ddd"/>',
+            f'<line x1="{x}" x2="{x}" y1="{bottom}" y2="{bottom + 5}" stroke="#444"/>',
+            f'<text x="{x}" y="{bottom + 20}" text-anchor="middle">{tick} %</text>',
+        ]
     for name, interval, colour in lines:
         x, left, right = map(place, (interval.estimate, interval.low, interval.high))
         marks += [
-            f'<text x="14" y="{y + 5}">{name}</text>',
+            f'<text x="220" y="{y + 5}" text-anchor="end">{name}</text>',
             f'<line x1="{left:.0f}" x2="{right:.0f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="3"/>',
             f'<circle cx="{x:.0f}" cy="{y}" r="6" fill="{colour}"/>',
         ]
         told.append(f"{name:22} {'  '.join(points(interval))}")
         y += 30
+    marks += [
+        f'<path d="M230 40 V{bottom} H660" fill="none" stroke="#444"/>',
+        f'<text x="445" y="{bottom + 42}" text-anchor="middle">{axis}</text>',
+    ]
     if mark is not None:
-        x = place(mark)
-        marks.append(
-            f'<line x1="{x:.0f}" x2="{x:.0f}" y1="40" y2="{y}" stroke="#444" stroke-dasharray="5 4"/>'
-        )
-        marks.append(
-            f'<text x="{x:.0f}" y="{y + 18}" text-anchor="middle">truth {100 * mark:.0f} %</text>'
-        )
-    size = f'viewBox="0 0 700 {y + 30}" width="700" height="{y + 30}"'
+        x = f"{place(mark):.0f}"
+        marks += [
+            f'<line x1="{x}" x2="{x}" y1="40" y2="{bottom}" stroke="#444" stroke-dasharray="5 4"/>',
+            f'<text x="{x}" y="36" text-anchor="middle">truth {100 * mark:.0f} %</text>',
+        ]
+    size = f'viewBox="0 0 700 {bottom + 54}" width="700" height="{bottom + 54}"'
     svg = f"""<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="sans-serif" font-size="14">
-      <title>{title}</title><rect width="700" height="{y + 30}" fill="white"/><text x="14" y="24">{title}</text>"""
+      <title>{title}</title><rect width="700" height="{bottom + 54}" fill="white"/><text x="14" y="18" font-weight="600">{title}</text>"""
     return View({"image/svg+xml": f"{svg}{''.join(marks)}</svg>", "text/plain": "\n".join(told)})
 
 
 lines = [("the judge alone", raw["correctness"], "#b35900")]
 lines += [(f"{n} labels", each.corrected, "#0072b2") for n, each in found.items()]
-plot("Share of right answers, 95 % intervals", lines, 0.5, 0.95, truth)
+plot("Right answers: means with 95 % intervals", lines, 0.5, 1, "Share of right answers", truth)
 
 # %% [markdown]
 # The narrowest interval is the only one that misses. **A narrow interval around the wrong value is worse than a wide one
@@ -242,7 +252,8 @@ print("exit code", code)
 # %% [markdown]
 # Blocked: exit code 1, a proved loss. Both prompts answered **the same questions**, so each is compared with itself; that
 # is why a few points are visible at all. *Detectable* is the loss that this gate finds four times out of five, the
-# **minimum detectable effect**. The other change:
+# **minimum detectable effect**. The first line was known before anything ran (`judge gate --plan` says it alone): the
+# fewer answers a change touches, the smaller a loss is seen. The other change:
 
 # %%
 nicer.save("polite.json")
@@ -326,8 +337,9 @@ for n in (100, 200, 400):
         (f"{n} questions, worse", power, "#b35900"),
     ]
 columns = ["Questions", "False alarms", "at most", "Worse prompt stopped", "Detectable"]
-display(show(f"{RUNS} pull requests of each kind; the judge sees a loss of 4.2 points", columns, rows))
-plot("Stopped by the gate, 95 % intervals", lines, 0, 1)
+caption = f"{RUNS} pull requests of each kind; the judge sees a loss of 4.2 points"
+display(show(caption, columns, rows))
+plot("Stopped by the gate, with 95 % intervals", lines, 0, 1, "Share of pull requests")
 
 # %% [markdown]
 # Few false alarms (5 % are promised; a gate that looks only for losses uses half). And *Detectable* keeps its word: where

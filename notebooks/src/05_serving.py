@@ -40,6 +40,8 @@ def yes(holds):
     return "yes" if holds else "NO"
 
 
+# Whatever is asked here, the engine shall answer: a cached answer would say nothing of it.
+# %cache off --quiet
 # %budget set 0.20 --scope run --per day
 
 # %% [markdown]
@@ -119,9 +121,10 @@ show("Published and planned, GiB", ["What", "Published", "Planned", "Apart"], ro
 # One model, trained, exported and registered here (notebook 03 shows how):
 
 # %%
-from llmops_kernel.labs.tiny_served import LEARNT, tiny_served
+from llmops_kernel.labs.tiny_served import LEARNT, stop_left_over, tiny_served
 
 version = tiny_served()
+stop_left_over(version.name)  # of a run that was broken off
 print(version.name, "with", ", ".join(kind for kind in ("merged", "gguf") if version.path(kind)))
 
 # %%
@@ -149,8 +152,8 @@ show("Served", ["Call it as", "Ready", "Answers as the trained model's"], rows)
 # ### A route to it, and a judge
 #
 # It knows twelve questions and nothing else. A **route** sends it those, and everything else to the API. Here a rule does;
-# a router by intent (notebook 03), or one learned from judged answers (notebook 06), is a route as well. Then a judge reads
-# what was served, as it would read any model's answers.
+# a router by intent (notebook 03), or one learned from judged answers (notebook 06), is a route as well. (A pattern can be
+# found in another question, too; notebook 06 is stricter.) Then a judge reads what was served, like any model's answers.
 
 # %%
 from collections import Counter
@@ -162,7 +165,7 @@ known = "|".join(question.rstrip("?.") for question in LEARNT)
 rule = {"model": "local/moorhen-faq", "pattern": known}
 routes = {"help": {"kind": "rules", "rules": [rule], "model": API}}
 served = []
-with Session(routes=routes) as routed:
+with Session(routes=routes, cache={"mode": "off"}) as routed:
     before = routed.history(1)[0].id
     for question in [*LEARNT, "May I pay in two currencies at once?"]:
         messages = [{"role": "user", "content": question}]
@@ -344,4 +347,4 @@ print(f"${spent / 1e9:.2f} in the ledger, with every call in it")
 #
 # ## Next
 #
-# A model of one's own, an API, a cache: notebook 06 sends each question to the cheapest that is good enough.
+# Notebook 06 puts a model like this one in front of the bank's day, beside a cache, and counts what it saves after its rent.

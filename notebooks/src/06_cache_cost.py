@@ -7,18 +7,20 @@
 #
 # | Receipt | |
 # |---|---|
-# | Time | 45 minutes to read, about a minute to run |
+# | Time | 50 minutes to read, under two minutes to run |
 # | Price as it stands | nothing: the models are simulated, without key or network |
-# | Price live | do not: a day is played eight times. Sections 2 to 4 alone cost cents |
-# | You will prove | how many wrong answers a similarity threshold serves · that two kernels pay once · which share of the saving each lever earns · whether the quality is *proved* unchanged |
+# | Price live | do not: a day is played eleven times. Sections 2 to 4 alone cost cents |
+# | Optional | `llmops env create trl`, once: section 7 trains and serves a model |
+# | You will prove | how many wrong answers a similarity threshold serves · that two kernels pay once · whether a model of your own pays · which share of the saving each lever earns · whether the quality is *proved* unchanged |
 #
-# **What is real?** Prompts, tokens, prices, cache, routes, and all arithmetic. **What is declared?** The seconds of the models
+# **What is real?** Prompts, tokens, prices, cache, routes, section 7's model, and all arithmetic. **What is declared?** The seconds of the models
 # (a virtual clock), and how often the small one is wrong: both simulated models are one engine, which copies sentences. So
 # figures about answers show how to measure, not how good a model is.
 
 # %% tags=["parameters"]
 LARGE, SMALL = "sim/gpt-4o", "sim/gpt-4o-mini"
 SEED, SIZE = 7, 120
+USD_PER_HOUR, TOKENS_PER_S = 0.05, 100.0  # of a small machine: its rent, and what the model makes on it
 
 # %%
 # %load_ext llmops_kernel
@@ -113,13 +115,11 @@ for text in asked:
 show("Asked in this order", ["Question", "Answered by", "Cost", "Answer"], rows)
 
 # %% [markdown]
-# The typo was forgiven, Plus against Basic was not. `%cache explain` says why, before you pay:
+# The typo was forgiven, Plus against Basic was not. `%cache explain` says why, before you pay. And every hit on another
+# text can be audited: you see both, and your verdicts become an interval.
 
 # %%
 # %cache explain -m sim/gpt-4o -s "You are Moorhen's assistant. A replacement card costs $12 on Basic. A replacement card costs $6 on Plus." What does a replacement card cost on the Metal plan?
-
-# %% [markdown]
-# Every hit on another text can be audited: you see both, and your verdicts become an interval.
 
 # %%
 # %cache audit --right 1
@@ -314,10 +314,83 @@ print(f"{percent(learned.line.share)} may go to the small model; the loss is at 
 # %route explain --route desk What does a replacement card cost on Plus
 
 # %% [markdown]
-# ## 7 · Who saved what?
+# ## 7 · The most asked to a model of your own
 #
-# Play every combination of levers, each in a session of its own. (The provider's cache changes no answer, so it is priced
-# afterwards; the margin tier is off.)
+# Notebook 05 served a tiny model that knows a dozen answers by heart. This one learns the 50 questions that customers of
+# *earlier* days asked most, with checked answers. A route stands in front: what the near-verbatim rule knows again goes to
+# it, without the long prompt. Everything else, a near miss above all, goes on as before.
+
+# %%
+from llmops_kernel import envs
+from llmops_kernel.labs.casestudy.levers import OWN
+from llmops_kernel.labs.casestudy.own import KnownQuestions, most_asked
+from llmops_kernel.labs.tiny_served import stop_left_over
+from llmops_kernel.serve import plan
+
+own = KnownQuestions(most_asked(past, answers, 50)) if envs.find("trl").made else None
+if own is None:
+    print("This section trains and serves a model. It needs, once: llmops env create trl")
+else:
+    magic, version = get_ipython().run_line_magic, own.train()
+    stop_left_over(own.name)
+    server = magic("serve", f"{version.ref} --usd-per-hour {USD_PER_HOUR} --throughput {TOKENS_PER_S}")
+    print(f"{server.model} is served; it answers {server.server['checked']['probes']} of {len(own.known)} as it was trained to")
+    stop = "The app says Checking on my transfer. Can I still stop it?"
+    texts = (stop, "hey, the app says checking on my tranfser, can I still stop it", stop.replace("Checking", "Sent"))
+    display(show("Who is asked", ["Question", "Goes to"], [[text, own.model if own.find(text) else "as before"] for text in texts]))
+
+# %%
+if own is not None:
+    cached, known_before = frozenset({CACHE}), [each.request for each in own.known]
+    means = replace(MEANS, own=own)
+    plays[cached] = play(day, desk, cached, MEANS)
+    try:
+        tried = {
+            "neither": plays[nothing],
+            "the model": play(day, desk, frozenset({OWN}), means),
+            "a cache, empty in the morning": plays[cached],
+            "this cache and the model": play(day, desk, cached | {OWN}, means),
+            "a cache that remembers the earlier days": play(day, desk, cached, MEANS, before=known_before),
+        }
+    finally:
+        magic("serve", f"stop {own.name}")
+    per_hour, speed = plan.Figure.exact(USD_PER_HOUR), plan.Figure.exact(TOKENS_PER_S)
+    work = plan.Work(round(before.prompt_tokens), request.usage.output_tokens)
+    pays = plan.break_even(session.catalog.resolve(LARGE).price, work, per_hour, speed)
+    rent = pays.gpu_usd_per_day.best
+    its = [n for n, each in enumerate(tried["the model"]) if each.own]
+    rows = []
+    for name, served in tried.items():
+        by = Counter(served[n].by for n in its)
+        bill = sum(each.cost_nano for each in served) / 1e9
+        rented = f"${bill + rent:.2f}" if any(each.own for each in served) else None
+        rows.append([name, by["own"], by["cache"], by["large"], f"${bill:.2f}", rented])
+    columns = ["With", "Own model", "Cache", "Large model", "Day's bill", "with rent"]
+    display(show(f"Who answers the {len(its)} requests that it knows, of {SIZE}", columns, rows))
+    large, small = ([served[n] for n in its] for served in (plays[nothing], tried["the model"]))
+    rows = []
+    for name, what in (("told", lambda each: each.told), ("shown", lambda each: each.reachable)):
+        delta = difference(large, small, what)
+        rows.append([name, sum(map(what, large)), sum(map(what, small)), *(f"{100 * min(x, 1):+.0f}" for x in (delta.estimate, delta.low, delta.high)), non_inferior(delta)])
+    display(show(f"Right, of {len(its)}", ["Facts", "Large", "Own", "Points", "95 % from", "to", "Verdict"], rows))
+    wrong = sum(answers[each.source] != answers[each.request.question_id] for each in small)
+    days = session.settings.cache.ttl_s / 86_400
+    print(f"Sent to it though something else was asked: {wrong}")
+    print(f"Its machine costs ${rent:.2f} a day, as much as {pays.requests_per_day.best:.0f} answers of the large model.")
+    print(f"Without a cache it pays from {pays.requests_per_day.best * SIZE / len(its):,.0f} requests a day.")
+    print(f"With one it is asked {len(own.known)} questions in {days:.0f} days at most: ${len(own.known) * float(pays.api_usd_per_request):.2f} saved, for ${days * rent:.2f} of rent.")
+
+# %% [markdown]
+# It answers a fifth of the day, all of it right: *told* are facts in an answer, *shown* facts in the large model's prompt,
+# as if it never missed one. Still "inconclusive": 25 requests rule nothing out. And it does not pay. Whatever it knows was
+# asked before: **a model and a cache compete for the same repeats**, and the cache needs no machine. By the token its
+# price is next to nothing; its rent is due at night, too. A model of your own earns where no cache can follow, in *new*
+# words for old matters. That takes a pretrained base, and a proof as in notebook 03.
+#
+# ## 8 · Who saved what?
+#
+# Play every combination of levers that need no rent, each in a session of its own. (The provider's cache changes no answer,
+# so it is priced afterwards; the margin tier is off.)
 
 # %%
 from llmops_kernel.labs.casestudy.shapley import coalitions
@@ -347,7 +420,7 @@ waterfall_view(
 )  # fmt: skip
 
 # %% [markdown]
-# ## 8 · And the quality?
+# ## 9 · And the quality?
 #
 # The same requests, before and after, in pairs. *Told*: the answer holds the labelled facts. *Shown*: the prompt it was
 # written from did, and the model is up to it. The first one is low because the offline model copies; look at the
@@ -378,7 +451,7 @@ rows = [[each.claim, "reached" if each.reached else "not reached"] for each in f
 show("The article", ["It says", "Here"], rows)
 
 # %% [markdown]
-# ## 9 · What this notebook cost
+# ## 10 · What this notebook cost
 
 # %%
 events = [each for each in session.history(10_000) if each.kind == "settle" and each.run_id == session.settings.run_id]

@@ -23,6 +23,7 @@ from llmops_kernel.store import Lease, open_store
 sys.path.append(str(Path(__file__).parents[1] / "calls"))  # the stub provider
 
 from cache_desk import USD
+from margin_desk import EAGER
 from stub_upstream import StubUpstream
 
 
@@ -101,8 +102,10 @@ def make_backend(place: dict[str, str]) -> Iterator[Callable[..., Backend]]:
 
 
 @pytest.fixture
-def upstream() -> Iterator[StubUpstream]:
-    with StubUpstream() as server:
+def upstream(request: pytest.FixtureRequest) -> Iterator[StubUpstream]:
+    """The provider: a module chooses another one by its ``UPSTREAM``."""
+    kind: type[StubUpstream] = getattr(request.module, "UPSTREAM", StubUpstream)
+    with kind() as server:
         yield server
 
 
@@ -127,3 +130,16 @@ def make_session(upstream: StubUpstream, tmp_path: Path) -> Iterator[Callable[..
 @pytest.fixture
 def session(make_session: Callable[..., Session]) -> Session:
     return make_session()
+
+
+@pytest.fixture
+def open_bank(make_session: Callable[..., Session]) -> Callable[..., Session]:
+    """Opens a session whose margin tier needs little evidence."""
+
+    def make(**settings: Any) -> Session:
+        cache = {**EAGER, **settings.pop("cache", {})}
+        return make_session(
+            cache=cache, prices={"stub/stub-1": USD, "stub/judge-1": USD}, **settings
+        )
+
+    return make

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+import cache_desk
 from aiohttp import web
 from stub_upstream import Seen, StubUpstream, completion
 
+from llmops_kernel import Session
+from llmops_kernel.calls import ChatRequest, Reply
 from llmops_kernel.calls.wire import read_bounded
+
+Make = Callable[..., Session]
 
 WORDINGS = {
     "block": [
@@ -112,3 +118,22 @@ class TopicUpstream(StubUpstream):
 
 def _gist(answer: str) -> str:
     return answer.partition(",")[0]
+
+
+def ask(session: Session, text: str, **fields: Any) -> Reply:
+    """Ask for a text's answer; ``context`` says who asks."""
+    context = fields.pop("context", {})
+    return session.call(ChatRequest.from_body(cache_desk.body(text, **fields)), **context)
+
+
+def teach(session: Session, texts: list[str] | None = None, **fields: Any) -> None:
+    """Ask all of them, and wait until what was learnt from them is written."""
+    for text in lessons() if texts is None else texts:
+        assert ask(session, text, **fields).tier in ("", "margin")
+    session.cache.margin.finish()
+    session.store.flush()
+
+
+def new(topic: str = "block") -> str:
+    """Return a wording of a topic that no lesson has."""
+    return WORDINGS[topic][8]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from cache_desk import USD, body
@@ -17,13 +17,8 @@ from llmops_kernel.display import cache_audit_view
 from llmops_kernel.display.cache_tune import cache_tune_view
 from llmops_kernel.errors import UsageProblem
 
+UPSTREAM = TopicUpstream
 NEW = WORDINGS["block"][8]
-
-
-@pytest.fixture
-def upstream() -> Iterator[TopicUpstream]:
-    with TopicUpstream() as server:
-        yield server
 
 
 @pytest.fixture

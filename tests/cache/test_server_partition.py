@@ -31,6 +31,7 @@ from llmops_kernel.store import Store, hit_rows, margin_rows, neighbour_rows, op
 from llmops_kernel.store.margin_rows import VectorRow
 
 Make = Callable[..., Session]
+UPSTREAM = TopicUpstream
 
 DIM = 48
 GATE = Gate.of(signature("How do I block my card?"))
@@ -293,12 +294,6 @@ def test_a_partition_that_is_no_digest_is_refused(desk: Desk) -> None:
 
 
 # ---- in the path of a call ---------------------------------------------------------------------
-
-
-@pytest.fixture
-def upstream() -> Iterator[TopicUpstream]:
-    with TopicUpstream() as server:
-        yield server
 
 
 @pytest.fixture

@@ -3,11 +3,10 @@
 import asyncio
 
 import pytest
-from stub_upstream import RESET, Answer, StubUpstream, chunk, completion, stream
+from stub_upstream import RESET, Answer, chunk, completion, stream
 
 from llmops_kernel.calls import CallContext, ChatRequest
 from llmops_kernel.calls.retry import RetryStage
-from llmops_kernel.calls.upstream import HTTPUpstream
 from llmops_kernel.errors import (
     AuthMissing,
     BudgetExceeded,
@@ -28,19 +27,6 @@ REFUSED = BudgetExceeded(
     held=0,
     needed=1,
 )
-
-
-@pytest.fixture
-def stub():
-    with StubUpstream() as stub:
-        yield stub
-
-
-@pytest.fixture
-async def upstream():
-    upstream = HTTPUpstream(lambda _: "sk-test")
-    yield upstream
-    await upstream.close()
 
 
 class Path:

@@ -26,7 +26,8 @@ class _Checker(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag in _TAGS, tag
-        assert {name for name, _ in attrs} <= _ATTRIBUTES, attrs
+        assert {name for name, _ in attrs} <= {*_ATTRIBUTES, "style"}, attrs
+        assert dict(attrs).get("style") in (None, "text-align:left"), attrs
         self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:

@@ -28,20 +28,37 @@ def empty(monkeypatch: pytest.MonkeyPatch) -> recipes.Recipe:
     return recipe
 
 
+ALL = [*recipes.RECIPES.values(), *recipes.WITHOUT_GPU.values()]
+
+
+def versions(lock: Path) -> dict[str, str]:
+    lines = lock.read_text(encoding="utf-8").splitlines()
+    return dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+
+
 def test_every_recipe_is_complete() -> None:
-    for name, recipe in envs.RECIPES.items():
+    for name, recipe in [*recipes.RECIPES.items(), *recipes.WITHOUT_GPU.items()]:
         assert recipe.name == name
         assert recipe.purpose
         assert recipe.requirements
 
 
 def test_a_lock_holds_plain_versions_only() -> None:
-    locks = [recipe.lock for recipe in envs.RECIPES.values() if recipe.lock]
-    assert locks
+    locks = [recipe.lock for recipe in ALL if recipe.lock]
+    assert set(locks) == set(Path(recipes.__file__).parent.glob("locks/*"))
     for lock in locks:
         for line in lock.read_text(encoding="utf-8").splitlines():
             assert line.startswith("#") or line.count("==") == 1, line
             assert "@" not in line.partition("#")[0]
+
+
+def test_a_lock_has_what_its_recipe_asks_for() -> None:
+    for recipe in ALL:
+        assert recipe.lock is not None, recipe.name
+        locked = versions(recipe.lock)
+        for wanted in (*recipe.requirements, *recipe.alone):
+            name, exact, version = wanted.lower().partition("==")
+            assert not exact or locked[name.partition("[")[0]] == version, wanted
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:

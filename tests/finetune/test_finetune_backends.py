@@ -1,4 +1,4 @@
-"""Axolotl's YAML and program, and Unsloth's calls: contracts, with stand-ins for the programs."""
+"""Axolotl's YAML and program: contracts, with stand-ins for the program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from finetune_rows import rows, write_rows
-from side_env import need_trl
 
 from llmops_kernel import envs
 from llmops_kernel.errors import MissingEnvironment, UsageProblem
@@ -33,36 +32,6 @@ echo "{'eval_loss': 1.5, 'epoch': 1.0}"
 mkdir -p axolotl/checkpoint-2 && echo weights > axolotl/adapter_model.safetensors
 echo {} > axolotl/adapter_config.json; echo pickle > axolotl/training_args.bin
 echo "{'train_runtime': 3.5}"
-"""
-# A module that answers as Unsloth's does, with transformers and PEFT behind it.
-FAKE_UNSLOTH = """
-import json, os, sys
-assert "transformers" not in sys.modules and "trl" not in sys.modules, "imported too late"
-assert os.environ["UNSLOTH_AUTO_INSTALL"] == "0"
-calls = []
-
-class FastLanguageModel:
-    @staticmethod
-    def from_pretrained(model_name, max_seq_length=2048, dtype=None, load_in_4bit=True,
-                        load_in_8bit=False, load_in_16bit=False, full_finetuning=False,
-                        random_state=3407):
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        calls.append(["from_pretrained", max_seq_length, load_in_4bit, load_in_16bit,
-                      full_finetuning])
-        return (AutoModelForCausalLM.from_pretrained(model_name),
-                AutoTokenizer.from_pretrained(model_name))
-
-    @staticmethod
-    def get_peft_model(model, r=16, target_modules=(), lora_alpha=16, lora_dropout=0, bias="none",
-                       use_gradient_checkpointing="unsloth", random_state=3407,
-                       modules_to_save=None, ensure_weight_tying=None):
-        from peft import LoraConfig, get_peft_model
-        calls.append(["get_peft_model", r, sorted(target_modules), modules_to_save])
-        with open(os.environ["FAKE_CALLS"], "w") as out:
-            json.dump(calls, out)
-        return get_peft_model(model, LoraConfig(
-            r=r, lora_alpha=lora_alpha, target_modules=list(target_modules),
-            modules_to_save=modules_to_save, ensure_weight_tying=bool(ensure_weight_tying)))
 """
 
 
@@ -150,35 +119,6 @@ def test_axolotls_program_is_run_and_watched(tmp_path: Path) -> None:
     outcome = run.wait(120)
     assert outcome["state"] in ("refused", "failed")
     assert "axolotl" in outcome["reason"]
-
-
-def test_unsloth_is_imported_first_and_asked_by_its_names(
-    trained_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stand-in for the module: the real one needs gigabytes of packages."""
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "unsloth.py").write_text(FAKE_UNSLOTH)
-    real = need_trl()
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{site}" exec {real} "$@"\n')
-    python.chmod(0o755)
-    monkeypatch.setenv("FAKE_CALLS", str(tmp_path / "calls.json"))
-    data = write_rows(tmp_path / "rows.jsonl", rows(40))
-    text = (
-        f"base: {trained_base}\ndata: {{path: {data}}}\ntask: classify\n"
-        f"backend: {{name: unsloth, python: {python}, threads: 1}}\n"
-        "train: {max_steps: 6, max_length: 64, precision: fp32}\nlora: {r: 4}"
-    )
-    run = start(read_spec(text), "unsloth")
-    outcome = run.wait(240)
-    assert outcome["state"] == "done", (outcome, run.log())
-    calls = json.loads((tmp_path / "calls.json").read_text())
-    assert calls[0] == ["from_pretrained", 64, False, True, False]
-    assert calls[1][:2] == ["get_peft_model", 4]
-    assert "q_proj" in calls[1][2]
-    assert calls[1][3] == ["embed_tokens"]
-    assert (run.folder.final / "adapter_model.safetensors").is_file()
 
 
 def test_the_backend_follows_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from llmops_kernel.finetune.events import Journal, Tail
-from llmops_kernel.finetune.layout import RunFolder, process_start, write_json
+from llmops_kernel.finetune.layout import RunFolder, write_json
 from llmops_kernel.finetune.progress import Progress
 from llmops_kernel.finetune.quota import cpu_quota, memory_quota, oom_kills
+from llmops_kernel.processes import process_start
 
 
 def test_events_are_read_as_they_come(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_progress_of_a_run_that_was_resumed() -> None:
               for n in range(10, 70, 10)),
             {"event": "eval", "step": 50, "loss": 3.0},
             {"event": "sample", "step": 50, "prompt": "Hi", "text": "Ho"},
-            {"event": "error", "reason": "disk full"},
+            {"event": "error", "reason": "disk full", "at": 22.0},
         ]
     )  # fmt: skip
     assert (progress.step, progress.steps, progress.share) == (60, 100, 0.6)
@@ -126,7 +127,7 @@ def test_progress_of_a_run_that_was_resumed() -> None:
     assert [step for step, _ in progress.train_loss] == [10, 20, 30, 40, 50]
     assert [step for step, _ in progress.eval_loss] == [0]
     assert (progress.step, progress.resumed, progress.error) == (50, 40, None)
-    assert progress.elapsed_s == 50.0
+    assert progress.elapsed_s == 22.0  # 12 and 10; what lies between was no work
     progress.add([{"event": "nothing known"}, {"event": "step"}, {"event": "done"}])
     assert progress.phase == "done"
 

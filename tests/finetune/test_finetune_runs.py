@@ -18,10 +18,10 @@ from finetune_rows import rows, spec_text, write_rows
 from llmops_kernel.errors import MissingEnvironment, RunFailed, SettingsError, UsageProblem
 from llmops_kernel.finetune import find_run, list_runs, read_spec, resume, start
 from llmops_kernel.finetune.launch import variables
-from llmops_kernel.finetune.layout import process_start
 from llmops_kernel.finetune.registry import Registry
 from llmops_kernel.finetune.runs import FineTune, raise_unless_done
 from llmops_kernel.finetune.worker.__main__ import classified
+from llmops_kernel.processes import process_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable

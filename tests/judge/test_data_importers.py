@@ -58,7 +58,9 @@ def test_ragas_lists_of_truths_and_conversations():
 def test_an_id_does_not_depend_on_the_answer():
     (one,), (other,) = from_ragas([OLD]), from_ragas([OLD | {"answer": "B"}])
     assert one.id == other.id
-    assert from_ragas([OLD, OLD]).counts == {"the id is used twice": 1}
+    twice = from_ragas([OLD, OLD, OLD | {"answer": "B"}])  # two answers to one question
+    assert (len(twice), twice.problems) == (2, ())
+    assert twice.notes[1] == "1 row repeats an earlier one and counts once"
 
 
 def test_deepeval_in_both_spellings(tmp_path):

@@ -35,7 +35,6 @@ GOOD = '{"id": "a", "user_input": "Q?"}'
         ('{"id": "b", "user_input": "Q", "score": 1e999}', "not JSON"),
         ("[" * 100_000, "not JSON"),
         (b'{"id": "b", "user_input": "\xff"}', "not UTF-8"),
-        ('{"user_input": "Q"}', "id is missing"),
         ('{"id": ["b"], "user_input": "Q"}', "id is not a text"),
         ('{"id": "b"}', "user_input is missing"),
         ('{"id": "b", "user_input": " "}', "user_input is missing"),
@@ -59,6 +58,46 @@ def test_a_bad_row_is_named_and_the_rest_is_read(tmp_path, line, reason):
     assert (problem.line, problem.reason) == (2, reason)
     assert found.counts == {reason: 1}
     assert str(problem).startswith("line 2")
+
+
+def test_rows_without_an_id_get_one_of_what_they_ask(tmp_path):
+    rows = ['{"user_input": "Q?", "response": "A"}', '{"id": null, "user_input": "R?"}',
+            '{"id": "", "user_input": "Q?", "response": "B"}', GOOD]  # fmt: skip
+    found = load(write(tmp_path / "set.jsonl", *rows))
+    assert (found.problems, len(found)) == ((), 4)
+    assert found.notes == ("3 rows have no id and got one made of the question",)
+    first, second, third, own = (sample.id for sample in found)
+    assert (len({first, second, third}), own) == (3, "a")
+    # The same questions have the same ids, whatever is answered and wherever they stand.
+    later = ['{"user_input": "R?", "response": "X"}', '{"user_input": "Q?", "response": "Y"}',
+             '{"user_input": "Q?", "response": "Z"}']  # fmt: skip
+    assert [s.id for s in load(write(tmp_path / "new.jsonl", *later))] == [second, first, third]
+    # What was written is read as it was.
+    dump(found.samples, tmp_path / "own.jsonl")
+    again = load(tmp_path / "own.jsonl")
+    assert (again.samples, again.notes) == (found.samples, ())
+
+
+def test_another_reference_is_another_question(tmp_path):
+    rows = [f'{{"user_input": "Fee?", "reference": "{n}"}}' for n in (5, 6)]
+    found = load(write(tmp_path / "set.jsonl", *rows))
+    back = load(write(tmp_path / "back.jsonl", *rows[::-1]))
+    assert {s.reference: s.id for s in found} == {s.reference: s.id for s in back}
+    assert len({s.id for s in found}) == 2
+
+
+def test_a_repeated_row_counts_once_and_only_a_conflict_is_a_problem(tmp_path):
+    other = '{"user_input": "Q?"}'
+    found = load(write(tmp_path / "set.jsonl", GOOD, GOOD, other, other, other))
+    assert (len(found), found.problems) == (2, ())
+    assert found.notes == (
+        "1 row has no id and got one made of the question",
+        "3 rows repeat an earlier one and count once",
+    )
+    found = load(
+        write(tmp_path / "set.jsonl", GOOD, '{"id": "a", "user_input": "Q?", "tags": ["x"]}')
+    )
+    assert found.counts == {"the id is used twice": 1}
 
 
 def test_a_huge_row_is_passed_over(tmp_path):

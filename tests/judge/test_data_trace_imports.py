@@ -89,10 +89,11 @@ def test_langfuse_observations_are_put_together():
 
 
 def test_traces_that_are_none_are_counted():
-    found = from_langfuse([trace("a"), trace("a"), {"id": "x"}, trace("b", input=None,
-                           observations=[])])  # fmt: skip
+    found = from_langfuse([trace("a"), trace("a", output="Another."), trace("a"), {"id": "x"},
+                           trace("b", input=None, observations=[])])  # fmt: skip
     assert [each.id for each in found.samples] == ["a"]
     assert found.counts == {"user_input is missing": 2, "the id is used twice": 1}
+    assert found.notes == ("1 row repeats an earlier one and counts once",)
     with pytest.raises(UsageProblem):
         from_langfuse("nowhere.jsonl")
 

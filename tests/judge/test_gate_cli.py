@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from llmops_kernel.cli import main
+from llmops_kernel.errors import UsageProblem
 from llmops_kernel.judge import OfflineJudge, Sample, Score, dump, load, metrics_of, run
 from llmops_kernel.judge.gating import load_config
 from llmops_kernel.judge.results import save
@@ -240,6 +241,20 @@ def test_last_years_price_list_is_blocked(gated, script, session):
     code, facts = gated(script.answers(session, "fees"))
     assert code == 1
     assert "recall@5: the loss is proved to be more than 0.02" in facts["reasons"]
+
+
+def test_a_document_that_is_not_there_cannot_be_left_out(script, session, capsys):
+    with pytest.raises(
+        UsageProblem, match=r"'fee-table-2027.md'.*did you mean 'fee-table-202"
+    ) as e:
+        script.fill(session, "fees", without="fee-table-2027.md")
+    assert "fee-table-2026.md" in e.value.hint
+    before = ANSWERS.read_bytes(), SCORES.read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        script.main(["--without", "nothing.md"])
+    assert ended.value.code == 2
+    assert "no document 'nothing.md'" in capsys.readouterr().err
+    assert before == (ANSWERS.read_bytes(), SCORES.read_bytes())
 
 
 def mixed(samples, every):

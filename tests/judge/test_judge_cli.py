@@ -1,9 +1,13 @@
 import json
 
 import pytest
-from stub_judge import StubJudge
+from stub_judge import StubJudge, sensible
 
 from llmops_kernel.cli import main
+from llmops_kernel.cli._judge_text import run_text
+from llmops_kernel.judge.report import build_report
+from llmops_kernel.judge.runner import RunResult
+from llmops_kernel.judge.scores import Score
 
 CONTEXTS = ["Card replacement costs 5 EUR.", "Refunds are paid within 10 days."]
 ROWS = [
@@ -25,6 +29,21 @@ def data(tmp_path):
     ]  # fmt: skip
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "{not json\n")
     return path
+
+
+@pytest.fixture
+def stub_file(tmp_path, monkeypatch):
+    """Settings in a file that have a stub as ``stub/judge``."""
+
+    def settle(stub):
+        url = stub.settings()["providers"]["stub"]["base_url"]
+        path = tmp_path / "llmops.toml"
+        path.write_text(
+            f'[providers.stub]\nbase_url = "{url}"\n[prices."stub/judge"]\ninput = 1\noutput = 10\n'
+        )
+        monkeypatch.setenv("LLMOPS_CONFIG", str(path))
+
+    return settle
 
 
 def call(capsys, *arguments):
@@ -121,6 +140,48 @@ def test_a_run_tells_what_it_knew_already(capsys, data, tmp_path):
     assert code == 0
     assert " 0 calls" in text
     assert "5 scores known from the journal" in text
+
+
+def test_a_judge_that_only_talks_is_given_up_and_the_run_goes_on_later(capsys, tmp_path, stub_file):
+    data, journal = tmp_path / "many.jsonl", tmp_path / "j.jsonl"
+    rows = [{"user_input": f"Fee {n}?", "response": f"It is {n}."} for n in range(30)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with StubJudge(lambda _: "How lovely.") as stub:
+        stub_file(stub)
+        command = ("run", data, "--judge", "stub/judge", "--metrics", "answer_relevance",
+                   "--journal", journal)  # fmt: skip
+        code, text, err = call(capsys, *command, "--give-up-after", 4, "--concurrency", 1)
+        assert code == 3
+        assert len(stub.bodies) == 8  # each with its repair
+        assert "30 rows have no id and got one made of the question" in err
+        assert "Ended early: 4 answers in a row by stub/judge to answer_relevance were no" in err
+        assert f"{journal} has what was measured; the same command goes on from there" in err
+        assert "answer_relevance: 4 parse, such as" in text
+        assert "answer_relevance: 26 error, such as" in text
+        stub.say = sensible
+        assert call(capsys, *command, "--first", 10)[0] == 0
+        code, text, _ = call(capsys, *command, "--dry-run", "--json")
+        told = json.loads(text)
+        assert (code, told["calls"], told["known"]) == (0, 20, 10)
+        assert "; the journal has 10 more" in call(capsys, *command, "--dry-run")[1]
+        code, text, err = call(capsys, *command)
+        assert code == 0
+        assert err.splitlines()[1].startswith("20 calls, about $")
+        assert "10 scores known from the journal" in text
+    code, _, err = call(capsys, "run", data, "--give-up-after", -1)
+    assert code == 1
+    assert "cannot be below 0" in err
+
+
+def test_every_run_is_told_with_intervals_and_the_reasons_of_failures():
+    scores = [Score(f"s{n}", "ragas:faithfulness", "m", n % 2, calls=1) for n in range(20)]
+    scores += [Score("s20", "ragas:faithfulness", "m", unscored="error", reason="no connection")]
+    result = RunResult(tuple(scores), 20, simulated=True)
+    text = run_text(result, build_report([], scores), "m")
+    assert "judge m: 20 calls, $0.0000 (simulated)" in text
+    assert "ragas:faithfulness  0.500  0." in text
+    assert "20  1 error" in text
+    assert "ragas:faithfulness: 1 error, such as s20: no connection" in text
 
 
 def test_labels_that_nobody_understands_are_named(capsys, tmp_path):

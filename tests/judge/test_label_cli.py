@@ -40,15 +40,15 @@ def call(capsys, monkeypatch):
     return called
 
 
-def rated(data, call, *more):
+def rated(data, call, *more, count=30):
     """Label all by what the answer says, as a person would."""
     from llmops_kernel.judge import load
     from llmops_kernel.judge.labelling import make_queue
 
     samples = load(data).samples
-    queue = make_queue(samples, "faithfulness", n=20)
+    queue = make_queue(samples, "faithfulness", n=count)
     keys = "".join("1\n" if item.answers[0] == GOOD else "0\n" for item in queue.items)
-    return call("label", data, "--metric", "faithfulness", "--n", 20, "--rater", "ann", *more,
+    return call("label", data, "--metric", "faithfulness", "--n", count, "--rater", "ann", *more,
                 keys=keys)  # fmt: skip
 
 
@@ -69,6 +69,23 @@ def test_labelling_in_a_terminal(data, call):
                      keys="1\n")  # fmt: skip
     assert "item 3 of 5" in out
     assert "3 of 5 labelled" in out
+
+
+def test_the_last_key_can_be_taken_back(data, call):
+    command = ("label", data, "--metric", "m", "--n", 2, "--rater", "ann")
+    code, out, _ = call(*command, keys="1\n1\nu\n0\nq\n")
+    assert code == 0
+    assert out.count("All items are seen.   [u] undo the last   [q] done") == 2
+    assert out.count("item 2 of 2") == 2
+    assert "2 of 2 labelled" in out
+    sheet = LabelSheet(data.with_name("data.labels.jsonl"))
+    assert [record.did for record in sheet.records()] == ["label", "label", "undo", "label"]
+    assert sorted(record.choice for record in sheet.standing()) == ["0", "1"]
+    # Also in a later session, and as often as there are items; the end of the input ends it.
+    _, out, _ = call(*command, keys="u\nu\nu\n")
+    assert "There is nothing to take back" in out
+    assert "0 of 2 labelled" in out
+    assert sheet.standing() == []
 
 
 def test_labelling_tells_json(data, call, tmp_path):
@@ -100,7 +117,7 @@ def test_a_judge_is_calibrated_by_a_file_of_labels(data, call):
     assert code == 0
     assert "compared is lexical_support" in err
     facts = json.loads(out)
-    assert (facts["state"], facts["labels"], facts["scored"]) == ("calibrated", 20, 40)
+    assert (facts["state"], facts["labels"], facts["scored"]) == ("calibrated", 30, 40)
     assert facts["metric"] == "lexical_support"
     assert facts["human"] == "faithfulness"
     assert facts["kappa"]["estimate"] == 1.0
@@ -128,7 +145,7 @@ def test_calibrate_takes_scores_instead_of_a_judge(data, call, tmp_path):
     assert code == 0
     facts = json.loads(out)
     assert facts["threshold"] == 0.6
-    assert facts["labels"] == 20
+    assert facts["labels"] == 30
 
 
 def test_calibrate_without_labels_says_what_to_do(data, call):
@@ -148,10 +165,33 @@ def test_a_run_is_uncalibrated_until_there_are_labels(data, call):
     text = labels.read_text().replace('"faithfulness"', '"lexical_support"')
     labels.write_text(text)
     _, out, _ = call("run", data, "--metrics", "lexical_support", "--labels", labels)
-    assert "20 labels by people, mean corrected by them" in out
+    assert "30 labels by people, mean corrected by them" in out
     _, out, _ = call("run", data, "--metrics", "lexical_support", "--labels", labels, "--json")
     found = json.loads(out)["metrics"]["lexical_support"]["calibration"]
     assert found["corrected"]["estimate"] > 0
+
+
+def test_a_few_labels_are_not_called_a_calibration(data, call, tmp_path):
+    rated(data, call, count=12)
+    labels, scores = data.with_name("data.labels.jsonl"), tmp_path / "scores.json"
+    code, out, _ = call("calibrate", data, "--metric", "faithfulness", "--labels", labels)
+    assert code == 0
+    assert "40 scored, 12 labels (too few, 18 more needed)" in out
+    assert "12 labels are too few: a calibration takes 30, so 18 more" in out
+    _, out, _ = call("calibrate", data, "--metric", "faithfulness", "--labels", labels, "--json")
+    facts = json.loads(out)
+    assert (facts["state"], facts["labels"], facts["needed"]) == ("too few labels", 12, 18)
+    labels.write_text(labels.read_text().replace('"faithfulness"', '"lexical_support"'))
+    _, out, _ = call("run", data, "--metrics", "lexical_support", "--labels", labels,
+                     "--out", scores)  # fmt: skip
+    assert "12 labels by people, 18 more are needed" in out
+    assert "corrected by them" not in out
+    page, junit = tmp_path / "gate.html", tmp_path / "gate.xml"
+    call("gate", scores, "--baseline", scores, "--data", data, "--labels", labels, "--html", page,
+         "--junit", junit)  # fmt: skip
+    assert "Too few labels" in page.read_text()
+    assert "too few labels" in junit.read_text()
+    assert "calibrated" not in junit.read_text()
 
 
 def by_model(body):
@@ -205,7 +245,7 @@ def test_a_gates_page_has_the_labels(data, call, tmp_path):
     code, _, err = call("gate", scores, "--baseline", scores, "--data", data, "--labels", labels,
                         "--html", page)  # fmt: skip
     assert code == 0, err
-    assert "Calibration: 20 labels" in page.read_text()
+    assert "Calibration: 30 labels" in page.read_text()
     code, _, err = call("gate", scores, "--baseline", scores, "--labels", labels)
     assert code == 3
     assert "Labels need the answers" in err

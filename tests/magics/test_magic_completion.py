@@ -1,6 +1,11 @@
 """Tab completion, asked as a front end asks."""
 
+import subprocess
+import sys
+
 import pytest
+
+from llmops_kernel.magics.complete import _runs
 
 
 @pytest.fixture
@@ -78,3 +83,50 @@ def test_other_lines_are_left_alone(complete, shell):
     assert complete("budget_l") == ["budget_left"]
     assert not [text for text in complete("%timeit --m") if "--model" in text]
     assert not [text for text in complete("%%ask\n--mod") if "--model" in text]
+
+
+@pytest.fixture
+def runs(workplace):
+    """Runs of three models."""
+    for name, run_id in (("router", "20260101-1"), ("judge-small", "20260102-1"),
+                         ("router", "20260103-1"), ("other", "20260101-2")):  # fmt: skip
+        folder = workplace / "home" / "finetune" / name / run_id
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text("{}")
+    (workplace / "home" / "finetune" / "empty").mkdir()
+
+
+@pytest.mark.parametrize("verb", ["status", "stop", "resume", "logs", "preflight", "list"])
+def test_names_of_runs_newest_first(runs, complete, verb):
+    assert complete(f"%finetune {verb} ") == [
+        f"%finetune {verb} {name}" for name in ("router", "judge-small", "other")
+    ]
+    assert complete(f"%finetune {verb} ju") == [f"%finetune {verb} judge-small"]
+    assert complete(f"%finetune {verb} router --o") == [f"%finetune {verb} router --out"]
+
+
+def test_one_run_of_a_name(runs, complete):
+    assert complete("%finetune logs -n 9 router/") == [
+        f"%finetune logs -n 9 router/{run}" for run in ("20260103-1", "20260101-1")
+    ]
+    assert _runs("../") == _runs("*/") == _runs("[r]outer/") == []
+    assert complete("%%finetune ro") == ["%%finetune router"]
+
+
+def test_names_of_servers(complete, workplace):
+    for name in ("support", "router"):
+        folder = workplace / "home" / "serving" / name
+        folder.mkdir(parents=True)
+        (folder / "engine.json").write_text("{}")
+    for verb in ("stop", "health", "logs", "scale", "bench"):
+        assert complete(f"%serve {verb} ") == [f"%serve {verb} {n}" for n in ("router", "support")]
+    assert complete("%serve stop s") == ["%serve stop support"]
+
+
+def test_a_key_press_imports_no_training(runs, complete):
+    code = (
+        "import sys, llmops_kernel.magics.complete as c\n"
+        "assert c._runs('') == ['router', 'judge-small', 'other']\n"
+        "assert not {'llmops_kernel.finetune', 'llmops_kernel.session'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -6,7 +6,8 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 from llmops_kernel import UsageProblem
-from llmops_kernel.judge import Sample, dump
+from llmops_kernel.calls.reply import Reply
+from llmops_kernel.judge import ModelJudge, Sample, dump
 from llmops_kernel.magics.judge_results import Comparison, Judgement
 
 CONTEXTS = ["Card replacement costs 5 EUR.", "Refunds are paid within 10 days."]
@@ -43,7 +44,8 @@ def test_the_offline_judge_says_what_it_is(data, run, shell):
     result = done.result
     assert isinstance(result, Judgement)
     assert data["now"] is result
-    assert done.stderr.splitlines()[0] == "llmops: 30 samples, no call, $0.00"
+    assert "about $" not in done.stdout  # what costs nothing has no price to tell
+    assert done.stderr == ""
     assert set(result.means) == {"lexical_support", "entity_consistency", "embedding_relevance"}
     assert result[SUPPORT].low > 0.8
     bundle, metadata = shown(shell, result)
@@ -68,8 +70,9 @@ def test_a_model_with_criteria_and_its_price(data, run, shell):
     )
     done = run(cell)
     assert done.success, done.error_in_exec
-    first = done.stderr.splitlines()[0]
-    assert first.startswith("llmops: 30 samples, 150 calls, about $0.")
+    assert done.stderr == ""  # notebooks show it in red
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("30 samples, 152 calls, about $0.")  # steps of two criteria, too
     assert " simulated, at most $" in first
     names = list(done.result.means)
     assert names[:4] == [
@@ -170,7 +173,7 @@ def test_the_last_answer_from_documents(run, shell, workplace):
     assert "1 sample" in text
     assert "found" in text
     judged = run("%judge last faithfulness --judge sim/gpt-4o")
-    assert judged.stderr.startswith("llmops: 1 sample, 2 calls, about $0.")
+    assert judged.stdout.startswith("1 sample, 2 calls, about $0.")
     assert judged.result["faithfulness[ragas]"].estimate == 1.0
 
 
@@ -191,15 +194,42 @@ def test_static_output_is_the_same_each_time(data, run, shell):
     for _ in range(2):
         done = run(cell)
         assert isinstance(done.result, Judgement)
-        texts.append((done.stderr, shown(shell, done.result)[0]))
+        texts.append((done.stdout.splitlines()[0], done.stderr, shown(shell, done.result)[0]))
     assert texts[0] == texts[1]
+
+
+def test_the_price_of_a_resumed_run_is_that_of_the_rest(data, run, workplace):
+    cell = "%%judge answer_relevance --data {} --judge sim/gpt-4o-mini --journal j.jsonl -o now\n"
+    samples = [{**row, "response": f"{GOOD} {n}"} for n, row in enumerate(rows(9))]
+    data["few"], data["all"] = samples[:4], samples
+    assert run(cell.format("few")).stdout.startswith("4 samples, 4 calls, about $0.")
+    told = run(cell.format("all")).stdout.splitlines()[0]
+    assert told.startswith("9 samples, 5 calls, about $0.")
+    assert told.endswith("; the journal has 4 more")
+    assert "about $" not in run(cell.format("all")).stdout
+
+
+def test_a_judge_that_is_given_up_says_how_to_go_on(data, run, shell, workplace):
+    async def call(request):
+        message = {"role": "assistant", "content": "Lovely."}
+        return Reply("1", request.model, 1, ({"index": 0, "message": message},))
+
+    data["mine"] = ModelJudge(call, "mine")
+    data["many"] = [{**row, "response": f"{GOOD} {n}"} for n, row in enumerate(rows(12))]
+    done = run(
+        "%%judge answer_relevance --data many --judge mine --journal j.jsonl --give-up-after 3\n"
+    )
+    assert done.success, done.error_in_exec
+    text = shown(shell, done.result)[0]["text/plain"]
+    assert "Ended early: 3 answers in a row by mine to answer_relevance" in text
+    assert "j.jsonl has what was measured" in text
 
 
 def test_a_cell_without_a_body_and_a_silenced_one(data, run):
     assert isinstance(run(f"%%judge {SUPPORT} --data good").result, Judgement)
     done = run(f"%%judge {SUPPORT} --data good -q -o now\n")
     assert done.result is None
-    assert done.stderr == ""
+    assert (done.stdout, done.stderr) == ("", "")
     assert isinstance(data["now"], Judgement)
 
 

@@ -54,20 +54,20 @@ def test_a_shell_shows_the_still_picture(data, run, shell):
 
 
 def test_labels_from_code_and_what_follows(data, run, shell, workplace):
-    run("%judge label answers --metric lexical_support --n 20 --rater ann -o desk")
+    run("%judge label answers --metric lexical_support --n 30 --rater ann -o desk")
     result = data["desk"].label(by_text)
-    assert len(result.labels) == 20
+    assert len(result.labels) == 30
     assert "Labels are in answers.labels.jsonl." in shown(shell, result)[0]["text/plain"]
-    assert len(LabelSheet(workplace / "answers.labels.jsonl").standing()) == 20
-    assert sum(bool(each.human) for each in result.samples) == 20
+    assert len(LabelSheet(workplace / "answers.labels.jsonl").standing()) == 30
+    assert sum(bool(each.human) for each in result.samples) == 30
 
     done = run("%judge calibrate answers --metric lexical_support -o cal")
     found = done.result
     assert isinstance(found, Calibrated)
-    assert found.calibration.labels == 20
+    assert found.calibration.labels == 30
     assert found.calibration.kappa.estimate == 1.0
     text = shown(shell, found)[0]["text/plain"]
-    assert "40 scored, 20 labels (calibrated)" in text
+    assert "40 scored, 30 labels (calibrated)" in text
     assert "Mean corrected by the labels (PPI++)" in text
     assert "Offline heuristic, not an LLM or human judgement." in text
 
@@ -75,9 +75,9 @@ def test_labels_from_code_and_what_follows(data, run, shell, workplace):
     assert before.report.metrics[0].calibration.state == "uncalibrated"
     assert "uncalibrated" in repr(before)
     after = run("%%judge lexical_support --data answers --labels answers.labels.jsonl\n").result
-    assert after.report.metrics[0].calibration.labels == 20
+    assert after.report.metrics[0].calibration.labels == 30
     assert "mean corrected by them" in repr(after)
-    assert "Calibration: 20 labels" in after.html()
+    assert "Calibration: 30 labels" in after.html()
 
 
 def test_a_result_gives_its_scores(data, run):
@@ -88,6 +88,7 @@ def test_a_result_gives_its_scores(data, run):
     desk.label(by_text)
     found = run("%judge calibrate now --metric lexical_support").result
     assert found.calibration.labels == 10
+    assert "40 scored, 10 labels (too few, 20 more needed)" in repr(found)
     assert found.scores is data["now"].scores  # nothing was judged again
 
 
@@ -190,6 +191,12 @@ def test_a_front_end_gets_the_widget(data, run, shell):
     say(command="undo")
     assert (widget.state["labelled"], widget.state["problem"]) == (0, "")
     assert widget.state["item"]["key"] == key
+    for _ in range(3):
+        last = widget.state["item"]["key"]
+        say(command="answer", choice="1", item=last)
+    assert (widget.state["item"], widget.state["can_undo"]) == (None, True)
+    say(command="undo")  # also the last key can be taken back
+    assert (widget.state["labelled"], widget.state["item"]["key"]) == (2, last)
     widget.close()
 
 

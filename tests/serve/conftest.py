@@ -12,7 +12,7 @@ import pytest
 import serve_parts
 
 from llmops_kernel.serve.record import names
-from llmops_kernel.serve.servers.starting import end_leftovers
+from llmops_kernel.serve.servers.leftovers import end_leftovers
 from llmops_kernel.serve.servers.stopping import stop_server
 from llmops_kernel.settings import data_home
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from llmops_kernel.errors import UsageProblem
 from llmops_kernel.serve.loadtest import Goal, Load, Sample, load_test, percentile
-from llmops_kernel.serve.servers.starting import Wanted, start_server
+from llmops_kernel.serve.servers.starting import start_server
 from llmops_kernel.serve.servers.stopping import key_of
+from llmops_kernel.serve.servers.wanted import Wanted
 
 Liar = Callable[..., Path]
 PROMPTS = ["one", "two"]

@@ -12,8 +12,9 @@ from make_served import LEARNT
 from llmops_kernel.errors import EngineFailed
 from llmops_kernel.serve.loadtest import Goal, Load, load_test
 from llmops_kernel.serve.record import names
-from llmops_kernel.serve.servers.starting import Wanted, start_server
+from llmops_kernel.serve.servers.starting import start_server
 from llmops_kernel.serve.servers.stopping import key_of, stop_server
+from llmops_kernel.serve.servers.wanted import Wanted
 from llmops_kernel.session import Session
 
 

@@ -18,8 +18,9 @@ from llmops_kernel.errors import EngineFailed
 from llmops_kernel.serve.loadtest import Goal, Load, load_test
 from llmops_kernel.serve.record import names
 from llmops_kernel.serve.servers.ready import Caller
-from llmops_kernel.serve.servers.starting import Wanted, add_replicas, start_server
+from llmops_kernel.serve.servers.starting import add_replicas, start_server
 from llmops_kernel.serve.servers.stopping import key_of, look, stop_server
+from llmops_kernel.serve.servers.wanted import Wanted
 from llmops_kernel.session import Session
 
 

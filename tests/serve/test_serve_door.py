@@ -15,11 +15,12 @@ import pytest
 from llmops_kernel.calls import ChatRequest
 from llmops_kernel.calls.catalog import Catalog
 from llmops_kernel.errors import BudgetExceeded, LLMOpsError, ProviderError, UnknownModel
-from llmops_kernel.serve.door import LocalServers
+from llmops_kernel.serve.local import LocalServers
 from llmops_kernel.serve.record import read_record, write_record
 from llmops_kernel.serve.servers.attaching import attach
-from llmops_kernel.serve.servers.starting import Wanted, add_replicas, start_server
+from llmops_kernel.serve.servers.starting import add_replicas, start_server
 from llmops_kernel.serve.servers.stopping import key_of, stop_server
+from llmops_kernel.serve.servers.wanted import Wanted
 from llmops_kernel.session import Session
 from llmops_kernel.settings import Cap, ProviderSettings, Settings
 

@@ -17,8 +17,9 @@ from llmops_kernel.serve.record import names, read_record
 from llmops_kernel.serve.servers.attaching import attach, ollama_modelfile, start_ollama
 from llmops_kernel.serve.servers.process import free_port
 from llmops_kernel.serve.servers.ready import Caller
-from llmops_kernel.serve.servers.starting import Wanted, start_server
+from llmops_kernel.serve.servers.starting import start_server
 from llmops_kernel.serve.servers.stopping import key_of, look, stop_server
+from llmops_kernel.serve.servers.wanted import Wanted
 
 KEY = "sk-local-secret"
 

@@ -21,10 +21,11 @@ import pytest
 from llmops_kernel.errors import EngineFailed, LLMOpsError, UsageProblem
 from llmops_kernel.serve import record as records
 from llmops_kernel.serve.record import Process, folder_of, names, read_record, write_record
+from llmops_kernel.serve.servers import launching, watching
 from llmops_kernel.serve.servers import process as processes
-from llmops_kernel.serve.servers import starting, watching
-from llmops_kernel.serve.servers.starting import Wanted, add_replicas, start_server
+from llmops_kernel.serve.servers.starting import add_replicas, start_server
 from llmops_kernel.serve.servers.stopping import key_of, look, look_at_all, read_log, stop_server
+from llmops_kernel.serve.servers.wanted import Wanted
 
 QUICK = Wanted(wait_s=20.0)
 Liar = Callable[..., Path]
@@ -133,7 +134,7 @@ def test_an_interrupted_start_leaves_nothing(liar: Liar, monkeypatch: pytest.Mon
         raise KeyboardInterrupt
 
     model = liar()
-    monkeypatch.setattr(starting, "wait_healthy", interrupt)
+    monkeypatch.setattr(launching, "wait_healthy", interrupt)
     with pytest.raises(KeyboardInterrupt):
         start_server(str(model), wanted=QUICK)
     assert names() == []
@@ -241,7 +242,8 @@ def test_a_replica_that_fails_does_not_harm_the_others(
 
 _STARTER = """
 import sys, time
-from llmops_kernel.serve.servers.starting import Wanted, start_server
+from llmops_kernel.serve.servers.starting import start_server
+from llmops_kernel.serve.servers.wanted import Wanted
 start_server(sys.argv[1], wanted=Wanted(wait_s=60.0, keep=sys.argv[2] == "keep"))
 print("started", flush=True)
 time.sleep(60)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from llmops_kernel.cache.semantic.verbatim.rule import veto_of
 from llmops_kernel.cache.semantic.verbatim.words import CLASSES
 
 if TYPE_CHECKING:
@@ -23,12 +24,8 @@ def hard_veto(a: Signature, b: Signature) -> str:
     """
     if a.is_literal or b.is_literal:
         return "not plain English: only the same letters would do"
-    if a.digits != b.digits:
-        return "numbers differ"
-    if len(a.negations) != len(b.negations):
-        return "negation differs"
-    if a.signs != b.signs:
-        return "signs differ"
+    if veto := veto_of(a, b):
+        return veto
     ours, theirs = set(a.tokens), set(b.tokens)
     # A name in one text may be typed without its capital in the other.
     if not (_fixed(a) <= theirs and _fixed(b) <= ours):

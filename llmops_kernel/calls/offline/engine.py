@@ -17,7 +17,7 @@ from llmops_kernel.calls.offline.limits import cut_at_stop, cut_to_tokens, stop_
 from llmops_kernel.calls.offline.reading.prompt import Prompt, message_content
 from llmops_kernel.calls.offline.reading.reader import read_prompt
 from llmops_kernel.calls.offline.reading.tasks import read_task
-from llmops_kernel.calls.offline.stream import chunks_of
+from llmops_kernel.calls.offline.stream import streamed
 from llmops_kernel.calls.reply import Reply, ReplyStream
 from llmops_kernel.calls.request import EmbeddingRequest
 from llmops_kernel.calls.usage import Usage
@@ -109,7 +109,7 @@ class OfflineEngine:
         )
         if not request.stream:
             return reply
-        return ReplyStream(chunks_of(reply), reply.with_(choices=(), usage=None))
+        return ReplyStream(streamed(reply), reply.with_(choices=(), usage=None))
 
     def _choices(self, request: ChatRequest) -> tuple[list[dict[str, Any]], list[int]]:
         prompt = read_prompt(request.messages)

@@ -10,8 +10,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import UsageProblem
+from llmops_kernel.finetune.agreement import Parity, Tally, ids_apart
 from llmops_kernel.finetune.export.reference import greedy
-from llmops_kernel.finetune.parity import Parity, Tally, ids_apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,10 +45,17 @@ def compare_file(gguf: Path, reference: Mapping[str, Any], config: Path) -> Pari
         )
     logging.set_verbosity_error()
     folder, name = str(gguf.parent), gguf.name
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file=name, dtype=torch.float32, local_files_only=True
-    ).eval()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=name, dtype=torch.float32, local_files_only=True
+        ).eval()
+    except Exception as error:
+        # Some versions read no file that names no BOS: their fault, and no end of a finished run.
+        raise UsageProblem(
+            "This file can be compared by an engine alone",
+            detail=f"transformers does not read it back: {type(error).__name__}: {error}"[:300],
+        ) from error
     tokens, answers = Tally("token_ids"), Tally("greedy_ids")
     most = int(reference.get("new_tokens", 24))
     for number, each in enumerate(reference["prompts"], 1):

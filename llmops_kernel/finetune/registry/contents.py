@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from typing import TYPE_CHECKING
 
 from llmops_kernel.errors import UsageProblem
-from llmops_kernel.files import sync
+from llmops_kernel.files import sha256_of, sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +17,6 @@ _RUNS = {
     ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".npy", ".npz", ".h5",
     ".keras", ".py", ".pyc", ".so", ".sh", ".exe", ".dll", ".zip", ".tar", ".gz",
 }  # fmt: skip
-_BLOCK = 1 << 20
 _STARTS = {
     b"PK\x03\x04": "a zip archive, as torch.save writes",
     b"\x7fELF": "a program",
@@ -79,7 +77,7 @@ def hashes(folder: Path, leave_out: str) -> dict[str, dict[str, str | int]]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name != leave_out:
-            found[name] = {"sha256": _sha256(path), "bytes": path.stat().st_size}
+            found[name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
     return found
 
 
@@ -94,14 +92,6 @@ def problems(folder: Path, files: Mapping[str, Mapping[str, object]], leave_out:
         if name in now and now[name]["sha256"] != each["sha256"]
     ]
     return sorted(told)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _refusal(what: str) -> UsageProblem:

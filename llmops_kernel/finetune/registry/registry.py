@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llmops_kernel.errors import StoreError, UsageProblem, nearest
-from llmops_kernel.files import sync, write_whole
+from llmops_kernel.files import write_whole
 from llmops_kernel.finetune.registry import contents
+from llmops_kernel.finetune.registry.building import PART, as_json, build, sweep
 from llmops_kernel.finetune.registry.card import card_of
-from llmops_kernel.finetune.registry.record import base_of, cleaned, packages_of, verdicts_of
+from llmops_kernel.finetune.registry.record import base_of, cleaned
 from llmops_kernel.finetune.registry.version import (
     FACTS,
     STAGES,
@@ -28,6 +26,7 @@ from llmops_kernel.finetune.registry.version import (
     checked_name,
     read_version,
     version_of,
+    versions_in,
 )
 
 if TYPE_CHECKING:
@@ -37,14 +36,7 @@ if TYPE_CHECKING:
 Versions: TypeAlias = list[Version]
 Texts: TypeAlias = list[str]
 
-_PART = ".part-"
 _LOCK = ".lock"
-_AGE = 86_400  # seconds after which a folder that was being built is somebody's who died
-_WRITTEN = {
-    "data": "data_manifest.json",
-    "preflight": "preflight.json",
-    "metrics": "metrics.json",
-}
 
 
 class Registry:
@@ -100,8 +92,8 @@ class Registry:
             return replace(read_version(home / version), existed=True)
         try:
             home.mkdir(parents=True, exist_ok=True)
-            self._sweep(home)
-            return self._build(home, version, source, {**record, "base": base})
+            sweep(home)
+            return build(home, version, source, {**record, "base": base})
         except OSError as error:
             raise StoreError(
                 "The model cannot be kept",
@@ -118,7 +110,7 @@ class Registry:
             StoreError: It is damaged.
         """  # noqa: D205 - one sentence
         name, _, wanted = ref.partition("@")
-        versions = self._of(checked_name(name))
+        versions = versions_in(self.root / checked_name(name))
         if not versions:
             raise UsageProblem(
                 f"There is no model {name!r}{nearest(name, self.names())}",
@@ -145,7 +137,7 @@ class Registry:
         Damaged ones are left out; `get` says what is wrong with them.
         """
         names = [checked_name(name)] if name else self.names()
-        return [version for each in names for version in self._of(each)]
+        return [version for each in names for version in versions_in(self.root / each)]
 
     def names(self) -> Texts:
         """Return the names of all models."""
@@ -176,7 +168,7 @@ class Registry:
             )
         with self._locked(chosen.name):
             if stage == "serving":
-                for each in self._of(chosen.name):
+                for each in versions_in(self.root / chosen.name):
                     if each.stage == "serving" and each.version != chosen.version:
                         _set_stage(each.folder, "retired")
             _set_stage(chosen.folder, stage)
@@ -218,7 +210,7 @@ class Registry:
                         "This version serves, and is not removed",
                         hint="Promote another one first, or say --force",
                     )
-            gone = folder.with_name(f"{_PART}{token_hex(8)}")
+            gone = folder.with_name(f"{PART}{token_hex(8)}")
             folder.rename(gone)  # in one step: it is never seen half-deleted
             shutil.rmtree(gone, ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -247,77 +239,13 @@ class Registry:
         version = self.get(ref)
         with self._locked(version.name):
             facts = json.loads((version.folder / FACTS).read_text(encoding="utf-8"))
-            write_whole(version.folder / "parity.json", _json(parity))
+            write_whole(version.folder / "parity.json", as_json(parity))
             record = {**facts["record"], "parity": dict(parity)}
             write_whole(version.folder / "card.md", card_of(facts, record))
             facts["record"] = record
             facts["files"] = contents.hashes(version.folder, FACTS)
-            write_whole(version.folder / FACTS, _json(facts))
+            write_whole(version.folder / FACTS, as_json(facts))
         return read_version(version.folder)
-
-    def _build(self, home: Path, version: str, source: Path, record: Mapping[str, Any]) -> Version:
-        """Build a version beside its place, and put it there by one rename."""
-        part = home / f"{_PART}{token_hex(8)}"
-        part.mkdir()
-        try:
-            contents.copy_durably(source, part)
-            self._write_facts(part, home.name, version, record)
-            contents.sync_all(part)
-            try:
-                part.rename(home / version)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                # Another process registered the same training meanwhile: it is as good.
-                return replace(read_version(home / version), existed=True)
-            sync(home)
-            return read_version(home / version)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-
-    def _write_facts(self, part: Path, name: str, version: str, record: Mapping[str, Any]) -> None:
-        for key, file in _WRITTEN.items():
-            (part / file).write_text(_json(record.get(key) or {}), encoding="utf-8")
-        (part / "config.yaml").write_text(_yaml(record["config"]), encoding="utf-8")
-        (part / "env.lock").write_text(str(record.get("environment") or ""), encoding="utf-8")
-        parity = part / "parity.json"
-        if record.get("parity"):
-            parity.write_text(_json(record["parity"]), encoding="utf-8")
-        elif parity.is_file():  # the exports brought it along
-            record = {**record, "parity": json.loads(parity.read_text(encoding="utf-8"))}
-        else:
-            parity.write_text(_json({"ok": None, "reason": "not compared"}), encoding="utf-8")
-        kept = {
-            key: value
-            for key, value in record.items()
-            if key not in ("environment", "preflight", "config", "data")
-        }
-        facts: dict[str, Any] = {
-            "name": name, "version": version, "stage": "candidate",
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "order": 1 + max((each.order for each in self._of(name)), default=0),
-            "parent": str(record.get("parent") or ""), "base": dict(record["base"]),
-            "task": str(record.get("task") or ""), "metrics": dict(record.get("metrics") or {}),
-            "record": kept,
-        }  # fmt: skip
-        facts["record"]["data"] = dict(record["data"])
-        facts["record"]["lock"] = hashlib.sha256(
-            str(record.get("environment") or "").encode()
-        ).hexdigest()
-        facts["record"]["packages"] = packages_of(str(record.get("environment") or ""))
-        facts["record"]["preflight"] = verdicts_of(record.get("preflight"))
-        (part / "card.md").write_text(card_of(facts, facts["record"]), encoding="utf-8")
-        facts["files"] = contents.hashes(part, FACTS)
-        (part / FACTS).write_text(_json(facts), encoding="utf-8")
-
-    def _of(self, name: str) -> Versions:
-        home = self.root / name
-        found = []
-        for folder in sorted(home.iterdir()) if home.is_dir() else ():
-            if folder.is_dir() and not folder.name.startswith("."):
-                with contextlib.suppress(StoreError):
-                    found.append(read_version(folder))
-        return sorted(found, key=lambda each: (each.order, each.created, each.version))
 
     @contextlib.contextmanager
     def _locked(self, name: str) -> Iterator[None]:
@@ -334,29 +262,8 @@ class Registry:
         finally:
             os.close(handle)
 
-    @staticmethod
-    def _sweep(home: Path) -> None:
-        """Delete what processes that were killed left behind."""
-        now = datetime.now(UTC).timestamp()
-        for path in home.glob(f"{_PART}*"):
-            with contextlib.suppress(OSError):
-                if now - path.stat().st_mtime > _AGE:
-                    shutil.rmtree(path, ignore_errors=True)
-
 
 def _set_stage(folder: Path, stage: Stage) -> None:
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     facts["stage"] = stage
-    write_whole(folder / FACTS, _json(facts))
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n"
-
-
-def _yaml(value: Any) -> str:
-    try:
-        import yaml
-    except ModuleNotFoundError:
-        return _json(value)  # which is YAML
-    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    write_whole(folder / FACTS, as_json(facts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -144,6 +145,16 @@ def read_version(folder: Path) -> Version:
             detail=f"{folder}: {error}",
             hint="llmops model rm removes it; training again makes it anew",
         ) from error
+
+
+def versions_in(home: Path) -> list[Version]:
+    """Return the versions in a model's folder, oldest first; damaged ones are left out."""
+    found = []
+    for folder in sorted(home.iterdir()) if home.is_dir() else ():
+        if folder.is_dir() and not folder.name.startswith("."):
+            with contextlib.suppress(StoreError):
+                found.append(read_version(folder))
+    return sorted(found, key=lambda each: (each.order, each.created, each.version))
 
 
 def checked_name(name: str) -> str:

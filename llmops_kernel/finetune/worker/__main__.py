@@ -61,9 +61,9 @@ def _work(job: Job, *, only_preflight: bool) -> None:
         train_with_axolotl(job)
         return
     if backend == "unsloth":
-        # It rebinds classes of transformers, trl and peft: nothing else may be imported before.
-        os.environ.setdefault("UNSLOTH_AUTO_INSTALL", "0")
-        import unsloth  # noqa: F401
+        from llmops_kernel.finetune.worker.unsloth import bring_in
+
+        bring_in(job)
     from llmops_kernel.finetune.worker.training import carry_out
 
     carry_out(job, only_preflight=only_preflight)

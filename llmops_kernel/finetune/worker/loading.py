@@ -92,29 +92,24 @@ def load_base(job: Job, tokenizer: Any, sample: list[int]) -> Base:
     try:
         config = AutoConfig.from_pretrained(run["base"])
     except (OSError, ValueError) as error:
-        raise Ended(
-            REFUSED, "the base cannot be loaded", detail=str(error)[:800],
-            hint="Name a model's folder, or a hub id while the hub can be reached",
-        ) from error  # fmt: skip
+        raise no_base(error) from error
     options: dict[str, Any] = {}
     if run["method"] == "qlora":
         options["quantization_config"] = four_bits(gpu=gpu)
         if gpu:
             options["device_map"] = {"": 0}
-    guess = _parameters_of(run["base"])
-    precision = _precision(train["precision"], gpu=gpu, parameters=guess)
+    guess = parameters_of(run["base"])
+    precision = precision_of(train["precision"], run["method"], gpu=gpu, parameters=guess)
     # A base that is trained whole keeps its weights in 32 bits; autocast does the rest.
     wide = run["method"] == "full" or precision == "fp32"
     dtype = torch.float32 if wide else {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     model = AutoModelForCausalLM.from_pretrained(run["base"], config=config, dtype=dtype, **options)
+    keep_trainable(model)
     parameters = int(model.num_parameters())
     set_threads(job, parameters)
-    _check_vocabulary(model, tokenizer)
+    check_vocabulary(model, tokenizer)
     if gpu and run["method"] != "qlora":
         model.to("cuda")
-    checkpointing = train["checkpointing"]
-    if checkpointing == "auto":
-        checkpointing = parameters >= _RECOMPUTE
     entropy = entropy_share(model, sample)
     return Base(
         model,
@@ -122,10 +117,18 @@ def load_base(job: Job, tokenizer: Any, sample: list[int]) -> Base:
         None if run["method"] == "full" else adapters(job, model, parameters),
         gpu,
         precision,
-        bool(checkpointing),
+        recomputes(train["checkpointing"], parameters=parameters),
         parameters,
         entropy,
     )
+
+
+def no_base(error: Exception) -> Ended:
+    """Return how a job ends whose base cannot be loaded."""
+    return Ended(
+        REFUSED, "the base cannot be loaded", detail=str(error)[:800],
+        hint="Name a model's folder, or a hub id while the hub can be reached",
+    )  # fmt: skip
 
 
 def adapters(job: Job, model: Any, parameters: int) -> Any:
@@ -133,22 +136,26 @@ def adapters(job: Job, model: Any, parameters: int) -> Any:
     from peft import LoraConfig
 
     lora = job.run["lora"]
-    tied = bool(getattr(model.config.get_text_config(), "tie_word_embeddings", False))
-    whole = lora["save_modules"]
-    if whole == "auto":
-        whole = saved_whole(parameters, tied=tied)
-    options: dict[str, Any] = {}
-    if "embed_tokens" in whole and tied:
-        options["ensure_weight_tying"] = True
     return LoraConfig(
         r=lora["r"],
         lora_alpha=lora["alpha"],
         lora_dropout=lora["dropout"],
         target_modules=lora["targets"],
-        modules_to_save=whole or None,
         task_type="CAUSAL_LM",
-        **options,
+        **trained_whole(job, model, parameters),
     )
+
+
+def trained_whole(job: Job, model: Any, parameters: int) -> dict[str, Any]:
+    """Return PEFT's options for what is trained whole beside the adapters."""
+    tied = bool(getattr(model.config.get_text_config(), "tie_word_embeddings", False))
+    whole = job.run["lora"]["save_modules"]
+    if whole == "auto":
+        whole = saved_whole(parameters, tied=tied)
+    options: dict[str, Any] = {"modules_to_save": whole or None}
+    if "embed_tokens" in whole and tied:
+        options["ensure_weight_tying"] = True
+    return options
 
 
 def saved_whole(parameters: int, *, tied: bool) -> list[str]:
@@ -233,17 +240,32 @@ def four_bits(*, gpu: bool) -> Any:
     )  # fmt: skip
 
 
-def _precision(asked: str, *, gpu: bool, parameters: int) -> str:
+def keep_trainable(model: Any) -> None:
+    """Keep 4-bit weights as they can be trained on a CPU.
+
+    bitsandbytes packs them anew for its fastest kernel when they first answer without gradients,
+    as in an evaluation before the training; gradients through the packed ones are wrong.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def precision_of(asked: str, method: str, *, gpu: bool, parameters: int) -> str:
+    """Return ``fp32``, ``bf16`` or ``fp16``: what was asked for, or what is fastest here."""
     if asked != "auto":
         return asked
     if gpu:
         import torch
 
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    return "bf16" if parameters >= _SMALL and _native_bf16() else "fp32"
+    if method == "qlora":
+        return "bf16"  # TRL makes adapters on 4-bit weights in bf16, whatever they are told
+    return "bf16" if parameters >= _SMALL and native_bf16() else "fp32"
 
 
-def _native_bf16() -> bool:
+def native_bf16() -> bool:
+    """Whether this CPU multiplies in bf16 itself."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -251,13 +273,19 @@ def _native_bf16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def _parameters_of(base: str) -> int:
+def parameters_of(base: str) -> int:
     """Return about how many parameters a base has, by the size of its files; many if unknown."""
     size = sum(path.stat().st_size for path in Path(base).glob("*.safetensors"))
     return size // 4 if size else _SMALL_BASE
 
 
-def _check_vocabulary(model: Any, tokenizer: Any) -> None:
+def recomputes(asked: str | bool, *, parameters: int) -> bool:
+    """Return whether activations are recomputed: as was asked for, or for a large base."""
+    return parameters >= _RECOMPUTE if asked == "auto" else bool(asked)
+
+
+def check_vocabulary(model: Any, tokenizer: Any) -> None:
+    """Refuse a tokenizer that has tokens the base cannot embed (raises `Ended`)."""
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise Ended(

@@ -72,6 +72,10 @@ def carry_out(job: Job, *, only_preflight: bool = False) -> None:
         )  # fmt: skip
     preflight.check_exports(job, found)
     _refuse_if_fatal(job, found)
+    if job.run["backend_name"] == "unsloth":
+        from llmops_kernel.finetune.worker.unsloth import check_settings
+
+        check_settings(job, base, found)
     trainer, watch = trainer_of(job, base, rows, length)
     preflight.check_memory(job, base, trainer, found)
     if job.run["preflight"]["dry_run_steps"] and not found.stops(job.run["preflight"]["on_fail"]):

@@ -10,9 +10,10 @@ from llmops_kernel.judge.calibration.biases import (
     position_bias,
 )
 from llmops_kernel.judge.calibration.calibrate import calibrate, calibration_of
-from llmops_kernel.judge.calibration.model import Calibration
+from llmops_kernel.judge.calibration.model import ENOUGH, Calibration
 
 __all__ = [
+    "ENOUGH",
     "Calibration",
     "LabelAdvice",
     "LengthBias",

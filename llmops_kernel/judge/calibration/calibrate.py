@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llmops_kernel.errors import UsageProblem, nearest
 from llmops_kernel.judge.calibration.advice import advise
 from llmops_kernel.judge.calibration.biases import length_bias, pair_length_bias, position_bias
-from llmops_kernel.judge.calibration.model import Calibration
+from llmops_kernel.judge.calibration.model import ENOUGH, Calibration
 from llmops_kernel.judge.data.labels import human_value
 from llmops_kernel.judge.labelling.pairs import OTHER
 from llmops_kernel.judge.stats.agreement import cohen_kappa
@@ -124,6 +124,10 @@ def _compared(
     rest = [name for name in own.values if name not in truth]
     graded = not set(said) <= {0.0, 1.0}
     notes: list[str] = []
+    needed = max(0, ENOUGH - len(truth))
+    if needed:
+        have = f"{len(truth)} label{'s are' if len(truth) > 1 else ' is'} too few"
+        notes.append(f"{have}: a calibration takes {ENOUGH}, so {needed} more")
     corrected = cross_check = None
     if len(truth) > 1 and len(rest) > 1:
         corrected = ppi_mean(
@@ -134,7 +138,7 @@ def _compared(
             clusters_unlabelled=[by_id[n].cluster if n in by_id else "" for n in rest],
             level=level,
         )
-        if len(truth) < FEW:
+        if ENOUGH <= len(truth) < FEW:
             notes.append(f"with fewer than {FEW} labels the corrected interval is a little short")
     else:
         notes.append("a corrected mean needs two labelled and two other samples")
@@ -147,8 +151,9 @@ def _compared(
             notes.append(f"no cross-check: {problem.message[0].lower()}{problem.message[1:]}")
     return replace(
         known,
-        state="calibrated",
+        state="too few labels" if needed else "calibrated",
         labels=len(truth),
+        needed=needed,
         kappa=found.kappa if found else _graded_kappa(said, seen, level),
         human_mean=sum(said) / len(said),
         corrected=corrected,

@@ -14,14 +14,20 @@ if TYPE_CHECKING:
     from llmops_kernel.judge.calibration.biases import LengthBias, PairLengthBias, PositionBias
     from llmops_kernel.judge.stats.intervals import Interval
 
+# Labels from which on a judge is called calibrated. Simulated (benchmarks/results/gate.json): 95 %
+# intervals of 30 labels hold the truth in 91 %; with fewer nobody has measured what they promise.
+ENOUGH = 30
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """How a judge compares with the people who labelled.
 
     Attributes:
-        state: "uncalibrated" until there are labels on scored samples.
+        state: "uncalibrated" until there are labels on scored samples, "too few labels" until there
+            are `ENOUGH` of them: then the figures are there, and nothing should rest on them.
         labels: Scored samples that people labelled.
+        needed: Labels that are missing until it is "calibrated".
         kappa: Cohen's kappa with people; quadratic where they gave grades. None where undefined.
         human_mean: What people said on average, of the labelled samples.
         corrected: The mean of all samples, corrected by the labels (PPI++); None with fewer than
@@ -43,8 +49,9 @@ class Calibration:
         advice: How many labels a narrower interval takes.
     """
 
-    state: Literal["uncalibrated", "calibrated"] = "uncalibrated"
+    state: Literal["uncalibrated", "too few labels", "calibrated"] = "uncalibrated"
     labels: int = 0
+    needed: int = ENOUGH
     kappa: Interval | None = None
     human_mean: float | None = None
     corrected: Interval | None = None

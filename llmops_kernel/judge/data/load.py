@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmops_kernel.errors import UsageProblem
+from llmops_kernel.files import write_whole
 from llmops_kernel.judge.data.rows import rows_of
 from llmops_kernel.judge.data.shape import collect, row_of
 
@@ -22,8 +22,9 @@ def load(path: str | Path) -> Dataset:
     """Read a data set.
 
     A row that is no sample is a `Problem` with its line and never ends the reading: empty, not
-    UTF-8, not JSON, not an object, longer than 10 MB, without ``id`` or ``user_input``, a field of
-    another type, an id that an earlier row has.
+    UTF-8, not JSON, not an object, longer than 10 MB, without ``user_input``, a field of another
+    type, an id that an earlier and different row has. Rows without an ``id`` get one that is made
+    of what they ask (`collect`), and the set's notes say so.
 
     Args:
         path: JSONL in UTF-8, or a JSON list.
@@ -42,23 +43,15 @@ def dump(samples: Iterable[Sample], path: str | Path) -> int:
         UsageProblem: The file cannot be written, or a field is no JSON.
     """
     file = Path(path).expanduser()
-    count = 0
+    lines = [_line(sample) for sample in samples]
     try:
-        partial = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
-        try:
-            with partial.open("xb") as out:
-                for sample in samples:
-                    out.write(_line(sample))
-                    count += 1
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(file, b"".join(lines))
     except OSError as error:
         raise UsageProblem(
             "The data set cannot be written",
             detail=f"{file}: {error.strerror or type(error).__name__}",
         ) from error
-    return count
+    return len(lines)
 
 
 def _line(sample: Sample) -> bytes:

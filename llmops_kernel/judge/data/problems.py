@@ -43,10 +43,12 @@ class Dataset:
     Attributes:
         samples: In the order of the file; ids are unique.
         problems: In the order of the file.
+        notes: What was done to rows that are whole, for people: ids that were made, repeated rows.
     """
 
     samples: tuple[Sample, ...] = ()
     problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.judge.data.problems import Dataset, Problem, WrongRow, shown
@@ -70,6 +71,11 @@ def collect(
 ) -> Dataset:
     """Return the samples of rows.
 
+    A row without an id gets one of what it asks (`made_id` of question and reference), so that the
+    same questions have the same ids in the next file; the same question with another answer gets
+    one of its own by its turn. A row that is there twice, word for word, counts once. Only an id
+    that two different rows name is a problem.
+
     Args:
         rows: With their line numbers; problems of reading come into ``problems`` meanwhile.
         problems: What is wrong, also with rows that were none.
@@ -77,19 +83,48 @@ def collect(
     """
     samples: dict[str, Sample] = {}
     places: dict[str, int] = {}
+    made = again = 0
     for line, row in rows:
         name = ""
         try:
             row = dict(convert(row)) if convert else row
             name = row["id"] if isinstance(row.get("id"), str) else ""
-            sample = sample_of(row)
+            own = row.get("id") not in (None, "")
+            sample = sample_of(row if own else {**row, "id": "-"})
+            sample = sample if own else _named(sample, samples)
             name = sample.id
-            if name in samples:
+            if name not in samples:
+                samples[name], places[name] = sample, line
+                made += not own
+            elif samples[name] == sample:
+                again += 1
+            else:
                 raise WrongRow("the id is used twice", f"first in line {places[name]}")
-            samples[name], places[name] = sample, line
         except WrongRow as wrong:
             problems.append(Problem(line, wrong.reason, shown(name), wrong.detail))
-    return Dataset(tuple(samples.values()), tuple(sorted(problems, key=lambda p: p.line)))
+    notes = []
+    if made:
+        notes.append(f"{_rows(made, 'has', 'have')} no id and got one made of the question")
+    if again:
+        told = _rows(again, "repeats an earlier one and counts", "repeat an earlier one and count")
+        notes.append(f"{told} once")
+    found = tuple(sorted(problems, key=lambda p: p.line))
+    return Dataset(tuple(samples.values()), found, tuple(notes))
+
+
+def _named(sample: Sample, known: Mapping[str, Sample]) -> Sample:
+    """Return a sample with an id of what it asks, and of its turn where that id is another's."""
+    turn = 1
+    while True:
+        parts = (sample.user_input, sample.reference or None, *([turn] if turn > 1 else ()))
+        named = replace(sample, id=made_id(*parts))
+        if named.id not in known or known[named.id] == named:
+            return named
+        turn += 1
+
+
+def _rows(number: int, one: str, more: str) -> str:
+    return f"1 row {one}" if number == 1 else f"{number:,} rows {more}"
 
 
 def made_id(*parts: object) -> str:

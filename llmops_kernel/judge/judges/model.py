@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from llmops_kernel.cache.options import caching
 from llmops_kernel.calls.request import ChatRequest
 from llmops_kernel.errors import (
     AuthMissing,
@@ -122,9 +123,14 @@ class ModelJudge:
         for _ in range(2):
             try:
                 reply = await self._send(request, via)
+                told.add(reply)
+                if reply.cached and not _refused(reply) and task.read(reply.text)[1]:
+                    # Kept from a judge that may have been mended since: ask that one.
+                    with caching(mode="off"):
+                        reply = await self._send(request, via)
+                    told.add(reply)
             except LLMOpsError as error:
                 return told.failed(error)
-            told.add(reply)
             if _refused(reply):
                 return told.ruling(unscored="refused", detail=reply.text[:200])
             data, problems = task.read(reply.text)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from llmops_kernel.judge.gate import GateResult
+    from llmops_kernel.judge.report.changes import Change
     from llmops_kernel.judge.samples import Sample
     from llmops_kernel.judge.scores import Score, Verdict
 
@@ -113,6 +114,7 @@ class Report:
         problems: Rows of the data set that were none, by reason.
         metrics: In the order of the scores.
         gate: The decision, where there was one.
+        changed: The answers whose scores changed most, by metric, where there is a baseline.
     """
 
     title: str
@@ -121,6 +123,7 @@ class Report:
     problems: Mapping[str, int]
     metrics: tuple[MetricReport, ...]
     gate: GateResult | None = None
+    changed: tuple[Change, ...] = ()
 
     @property
     def calls(self) -> int:
@@ -152,6 +155,7 @@ def build_report(
     scores: Iterable[Score],
     *,
     gate: GateResult | None = None,
+    changed: tuple[Change, ...] = (),
     problems: Mapping[str, int] | None = None,
     title: str = "Evaluation",
     created: str = "",
@@ -164,6 +168,7 @@ def build_report(
         samples: The set; labels of people are in their ``human``.
         scores: What the judge said, of one or more metrics.
         gate: The decision, if one was made.
+        changed: What `changes_of` found, if there is a baseline.
         problems: Rows that were not judged, by reason (`Dataset.counts`).
         title: What was judged.
         created: When, as ISO 8601 text.
@@ -172,7 +177,7 @@ def build_report(
     """
     by_id = {sample.id: sample for sample in samples}
     metrics = tuple(_metric(each, by_id, level, seed) for each in tally(scores).values())
-    return Report(title, created, len(by_id), dict(problems or {}), metrics, gate)
+    return Report(title, created, len(by_id), dict(problems or {}), metrics, gate, changed)
 
 
 def _metric(own: Tally, by_id: Mapping[str, Sample], level: float, seed: int) -> MetricReport:

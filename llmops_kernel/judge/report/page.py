@@ -5,15 +5,16 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from llmops_kernel.judge.cells import COMPUTED
 from llmops_kernel.judge.judges.offline import SIGNALS, measured_line
 from llmops_kernel.judge.report.calibrated import calibration_rows, jury_line
 from llmops_kernel.judge.report.figures import clean, cost, counts, p_value, share, spread
-from llmops_kernel.judge.runner import COMPUTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llmops_kernel.judge.gate import GateResult
+    from llmops_kernel.judge.report.changes import Change
     from llmops_kernel.judge.report.model import MetricReport, Report, WorstSample
 
 _SHOWN = 2_000  # characters of a question, answer or verdict
@@ -24,6 +25,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding
 background:Canvas;color:CanvasText}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem;display:block;overflow-x:auto}
 th,td{border-bottom:1px solid GrayText;padding:.3rem .6rem;text-align:left;vertical-align:top}
+td:last-child{min-width:9rem}
 td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .badge{border:2px solid currentColor;border-radius:.4rem;padding:.05rem .5rem;font-weight:600}
 .pass{border-color:#1a8a4a}.inconclusive{border-color:#b26a00}
@@ -53,6 +55,7 @@ def to_html(report: Report) -> str:
     ]
     if report.gate:
         parts.append(_gate(report.gate))
+    parts.extend(_changed(report.changed))
     parts.append("<h2>Metrics</h2>")
     parts.append(_overview(report.metrics))
     parts.extend(_metric(each) for each in report.metrics)
@@ -97,7 +100,31 @@ def _gate(gate: GateResult) -> str:
     reasons = "" if rows else f"<p>{_text('; '.join(gate.reasons))}</p>"
     table = _table(head, rows, range(2, 10)) if rows else ""
     told = f"<p>{_P}</p>" if any(each.margin for each in gate.metrics) else ""
-    return f"<h2>Gate {badge}</h2>\n<p>{_text(policy)}</p>\n{reasons}{table}{told}"
+    planned = "".join(f"<li>{_text(each.sentence)}.</li>" for each in gate.plan)
+    planned = f"<p>Known before the run:</p>\n<ul>{planned}</ul>\n" if planned else ""
+    return f"<h2>Gate {badge}</h2>\n<p>{_text(policy)}</p>\n{planned}{reasons}{table}{told}"
+
+
+def _changed(changes: Sequence[Change]) -> list[str]:
+    """Return the answers that changed most, by metric."""
+    parts = ["<h2>Answers that changed most</h2>"] if changes else []
+    metric = ""
+    for each in changes:
+        if each.metric != metric:
+            metric = each.metric
+            parts.append(f"<h3>{_text(metric)}</h3>")
+        head = f"{each.difference:+.3f}: {share(each.before)} before, {share(each.after)} now"
+        parts.append(f"<details>\n<summary>{_text(f'{head} · {each.id}')}</summary>")
+        shown = [
+            ("Question", each.user_input),
+            ("Answer before", each.answer_before),
+            ("Answer now", each.answer_after),
+            ("Reason before", each.reason_before),
+            ("Reason now", each.reason_after),
+        ]
+        parts += [f"<p>{name}</p><pre>{_text(text)}</pre>" for name, text in shown if text]
+        parts.append("</details>")
+    return parts
 
 
 def _overview(metrics: Sequence[MetricReport]) -> str:
@@ -106,7 +133,7 @@ def _overview(metrics: Sequence[MetricReport]) -> str:
             each.metric,
             ", ".join(each.judges),
             spread(each.mean),
-            spread(each.calibration.corrected),
+            spread(each.calibration.corrected if _calibrated(each) else None),
             f"{each.scored} of {each.samples}",
             counts(dict(each.unscored)),
             str(each.abstained),
@@ -153,8 +180,13 @@ def _calibration(metric: MetricReport) -> str:
         return f"<p>{badge} {_text(found.note)}: the mean is the judge's word alone.</p>"
     head = ("By people's labels", "Value [interval]")
     table = _table(head, calibration_rows(found), (1,))
-    note = f"<p>{_text(found.note)}</p>" if found.note else ""
+    badge = "" if _calibrated(metric) else '<span class="badge">Too few labels</span> '
+    note = f"<p>{badge}{_text(found.note)}</p>" if found.note else ""
     return f"<h4>Calibration: {found.labels} labels</h4>\n{table}{note}"
+
+
+def _calibrated(metric: MetricReport) -> bool:
+    return metric.calibration.state == "calibrated"
 
 
 def _worst(sample: WorstSample) -> str:

@@ -26,7 +26,8 @@ class Figures:
         requests: How many.
         usd: What it cost, in simulated dollars.
         hits: Share of requests that the cache served, by tier.
-        small: Share of the model calls that the small model answered.
+        small: Share of the calls to models that are paid by the token that the small one answered.
+        own: Share of requests that a model of one's own answered.
         wrong_hits: Hits served with the answer to a question that has another answer.
         p50_s: Median seconds until an answer.
         p95_s: 95th percentile of the seconds.
@@ -42,6 +43,7 @@ class Figures:
     usd: float
     hits: Mapping[str, float]
     small: float
+    own: float
     wrong_hits: int
     p50_s: float
     p95_s: float
@@ -72,7 +74,7 @@ def figures(served: Sequence[Served], answers: Mapping[str, str]) -> Figures:
     """
     total = len(served)
     tiers = Counter(each.tier for each in served if each.hit)
-    sent = [each for each in served if not each.hit]
+    sent = [each for each in served if not each.hit and not each.own]
     hits = [each for each in served if each.hit]
     seconds = [each.latency_s for each in served]
     return Figures(
@@ -80,6 +82,7 @@ def figures(served: Sequence[Served], answers: Mapping[str, str]) -> Figures:
         usd=sum(each.cost_nano for each in served) / 1e9,
         hits={tier: count / total for tier, count in sorted(tiers.items())},
         small=sum("mini" in each.model for each in sent) / max(len(sent), 1),
+        own=sum(each.own and not each.hit for each in served) / total,
         wrong_hits=sum(answers[each.source] != answers[each.request.question_id] for each in hits),
         p50_s=percentile(seconds, 0.5),
         p95_s=percentile(seconds, 0.95),

@@ -13,14 +13,17 @@ from llmops_kernel.settings import Cap
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from llmops_kernel.labs.casestudy.own import KnownQuestions
     from llmops_kernel.prompts.compress import Compressor
 
 CACHE, MARGIN, ROUTING = "exact and near-verbatim hits", "margin-tier hits", "routing"
 COMPRESSION, PREFIX = "compression", "provider prompt caching"
 LEVERS = (CACHE, MARGIN, ROUTING, COMPRESSION, PREFIX)
+# Stands beside the levers: its rent is paid by the day, whatever it saves of the bill.
+OWN = "a model of one's own"
 
 LARGE, SMALL = "sim/gpt-4o", "sim/gpt-4o-mini"
-ROUTE = "desk"
+ROUTE, FRONT = "desk", "front"
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,13 @@ class Means:
         compressor: Makes prompts shorter.
         route: Settings of the route (`RouteSettings`); None where there is no route yet.
         large: The model everything goes to without a route.
+        own: What a model of one's own knows; it must be served while a day is played with it.
     """
 
     compressor: Compressor
     route: Any = None
     large: str = LARGE
+    own: KnownQuestions | None = None
 
 
 def checked(levers: Iterable[str]) -> frozenset[str]:
@@ -46,8 +51,8 @@ def checked(levers: Iterable[str]) -> frozenset[str]:
     """
     chosen = frozenset(levers)
     for lever in sorted(chosen):
-        if lever not in LEVERS:
-            raise UsageProblem(f"There is no lever {lever!r}{nearest(lever, LEVERS)}")
+        if lever not in (*LEVERS, OWN):
+            raise UsageProblem(f"There is no lever {lever!r}{nearest(lever, (*LEVERS, OWN))}")
     return chosen
 
 
@@ -85,11 +90,16 @@ def settings_of(levers: frozenset[str], means: Means) -> dict[str, Any]:
         },
         "caps": (Cap(scope="user", window="total", usd=Decimal(10_000)),),
     }  # fmt: skip
+    routes: dict[str, Any] = {}
     if ROUTING in levers and means.route is not None:
-        settings["routes"] = {ROUTE: means.route}
-    return settings
+        routes[ROUTE] = means.route
+    if OWN in levers and means.own is not None:
+        routes[FRONT] = means.own.route(model_of(levers - {OWN}, means))
+    return settings | ({"routes": routes} if routes else {})
 
 
 def model_of(levers: frozenset[str], means: Means) -> str:
     """Return the model that the assistant asks."""
+    if OWN in levers and means.own is not None:
+        return f"route/{FRONT}"
     return f"route/{ROUTE}" if ROUTING in levers and means.route is not None else means.large

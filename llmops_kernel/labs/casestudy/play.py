@@ -21,6 +21,7 @@ from llmops_kernel.labs import bank
 from llmops_kernel.labs.casestudy.desk import PUBLIC
 from llmops_kernel.labs.casestudy.levers import (
     COMPRESSION,
+    OWN,
     PREFIX,
     SMALL,
     model_of,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from llmops_kernel.labs.bank import Question
     from llmops_kernel.labs.casestudy.desk import Desk
     from llmops_kernel.labs.casestudy.levers import Means
+    from llmops_kernel.labs.casestudy.own import Known
     from llmops_kernel.labs.casestudy.prefix import Prefixes
     from llmops_kernel.labs.traffic import Request
 
@@ -55,14 +57,16 @@ class Served:
         model: Who wrote it.
         tier: The tier of the cache that served it; "" when a model was called.
         usage: Tokens of the calls that were made; none for a hit.
-        cost_nano: What they cost, in nano-dollars of the simulated book.
-        latency_s: Seconds until the answer: of the models on the virtual clock; for a hit the
-            seconds that serving it took in this process.
+        cost_nano: What they cost, in nano-dollars: of the simulated book, or for one's own model by
+            the price that its server was given.
+        latency_s: Seconds until the answer: of the models on the virtual clock; for a hit, and
+            for one's own model, the seconds that it took here.
         cpu_s: CPU seconds of this process.
         prompt_tokens: Tokens of the prompt, whether it was sent or not.
         told: Whether the answer holds the question's key facts.
         reachable: Whether the prompt that the answer was written from held them.
         prefixes: Beginnings of the prompt that a provider may have in its cache.
+        own: Whether it was a question that the model of one's own knows, and was sent there.
     """
 
     request: Request
@@ -78,11 +82,19 @@ class Served:
     told: bool
     reachable: bool
     prefixes: Prefixes = ()
+    own: bool = False
 
     @property
     def hit(self) -> bool:
         """Whether the cache served it."""
         return bool(self.tier)
+
+    @property
+    def by(self) -> str:
+        """Who answered: ``cache``, ``own``, ``small`` or ``large``."""
+        if self.hit:
+            return "cache"
+        return "own" if self.own else "small" if _is_small(self.model) else "large"
 
 
 def play(
@@ -91,6 +103,7 @@ def play(
     levers: frozenset[str],
     means: Means,
     *,
+    before: Sequence[Request] = (),
     folder: str | Path | None = None,
 ) -> list[Served]:
     """Play a day with some levers pulled, in a record of its own.
@@ -98,8 +111,9 @@ def play(
     Args:
         day: The requests, in order.
         desk: Builds the prompts.
-        levers: The levers; see `levers.LEVERS`.
+        levers: The levers; see `levers.LEVERS`, and `levers.OWN`.
         means: What they are made of.
+        before: Requests of earlier days, which the cache remembers; they are not reported.
         folder: Where the record is kept (default: a temporary folder).
 
     Raises:
@@ -114,6 +128,8 @@ def play(
         session = Session(store=store, **settings_of(levers, means))
         try:
             player = _Player(session.call, desk, levers, means, known)
+            for each in before:
+                player.serve(each)
             return [player.serve(each) for each in day]
         finally:
             session.close()
@@ -132,15 +148,26 @@ class _Player:
         self._desk = desk
         self._compressor = means.compressor if COMPRESSION in levers else None
         self._model = model_of(levers, means)
+        self._own = means.own if OWN in levers else None
         self._known = known
         self._written: dict[str, tuple[str, str]] = {}  # answers by id: question and prompt
 
     def serve(self, request: Request) -> Served:
+        """Serve a request: a known question by one's own model, any other as before."""
+        known = self._own.find(request.text, request.tenant) if self._own is not None else None
+        if self._own is not None and known is not None:
+            # The question alone, in the wording that was learnt: it needs no rules and passages.
+            told: Message = {"role": "user", "content": known.text}
+            most = self._own.most_tokens
+            asked = ChatRequest(self._model, (told,), temperature=0, max_tokens=most)
+            return self._answer(request, asked, known)
         messages = self._desk.messages(request.text, request.tenant)
         if self._compressor is not None:
             made = self._compressor.compress(messages, request.text, stable=1)
             messages = made.messages
-        asked = ChatRequest(self._model, messages)
+        return self._answer(request, ChatRequest(self._model, messages), None)
+
+    def _answer(self, request: Request, asked: ChatRequest, known: Known | None) -> Served:
         wall, cpu = time.perf_counter(), time.process_time()
         reply = self._call(
             asked,
@@ -151,11 +178,15 @@ class _Player:
         )
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         question = self._known[request.question_id]
-        prompt = "\n".join(message_text(each) for each in messages[:-1])
+        prompt = "\n".join(message_text(each) for each in asked.messages[:-1])
         if not reply.cached:
-            self._written[reply.id] = (question.id, prompt)
+            written_for = question.id if known is None else known.request.question_id
+            self._written[reply.id] = (written_for, prompt)
         source, prompt = self._written[reply.id]
         beyond = _is_small(reply.model) and is_beyond_small(self._known[source])
+        said = holds(question, reply.text) and not beyond
+        # One's own model has no prompt to find facts in: what it can say is what it says.
+        shown = said if known is not None else reachable(question, prompt) and not beyond
         return Served(
             request=request,
             source=source,
@@ -164,12 +195,13 @@ class _Player:
             tier=reply.tier,
             usage=Usage() if reply.cached else reply.usage or Usage(),
             cost_nano=reply.cost_nano,
-            latency_s=wall if reply.cached else reply.latency_s or 0.0,
+            latency_s=wall if reply.cached or reply.latency_s is None else reply.latency_s,
             cpu_s=cpu,
             prompt_tokens=reply.usage.input_tokens if reply.usage else 0,
-            told=holds(question, reply.text) and not beyond,
-            reachable=reachable(question, prompt) and not beyond,
-            prefixes=() if reply.cached else _prefixes(messages),
+            told=said,
+            reachable=shown,
+            prefixes=() if reply.cached else _prefixes(asked.messages),
+            own=known is not None,
         )
 
 
@@ -194,7 +226,7 @@ def with_prompt_cache(served: Sequence[Served]) -> list[Served]:
     kept = PrefixCache()
     found = []
     for each in served:
-        if each.hit or not each.usage.input_tokens:
+        if each.hit or each.own or not each.usage.input_tokens:
             found.append(each)
             continue
         cached = kept.read(each.model, each.prefixes, each.request.time)

@@ -4,8 +4,9 @@
 found against the gold passages (`metrics`), and `EvaluationReport` holds means with intervals.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from llmops_kernel.lazy import lazily
 
 if TYPE_CHECKING:
     from llmops_kernel.rag.evaluate.questions import (
@@ -55,8 +56,4 @@ __all__ = [
     "parse_questions",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)

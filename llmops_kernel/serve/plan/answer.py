@@ -10,11 +10,12 @@ from llmops_kernel.serve.plan.figure import Figure
 from llmops_kernel.serve.plan.gpus import find_gpu
 from llmops_kernel.serve.plan.known import find_shape
 from llmops_kernel.serve.plan.money import BreakEven, Work, break_even, roofline, usd_per_million
-from llmops_kernel.serve.plan.serving import Demand, ServingPlan, plan_serving
+from llmops_kernel.serve.plan.serving import ServingPlan, plan_serving
 from llmops_kernel.serve.plan.training import TrainingDemand, TrainingPlan, plan_training
 
 if TYPE_CHECKING:
     from llmops_kernel.calls.prices import Price
+    from llmops_kernel.serve.plan.demand import Demand
 
 # How the two usual trainers save memory.
 TRAINERS: dict[str, dict[str, Any]] = {

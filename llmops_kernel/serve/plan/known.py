@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import UsageProblem, nearest
-from llmops_kernel.serve.plan.shape import Shape, read_shape, shape_of
+from llmops_kernel.serve.plan.config import read_shape, shape_of
+
+if TYPE_CHECKING:
+    from llmops_kernel.serve.plan.shape import Shape
 
 _KEYS = (
     "model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",

@@ -6,19 +6,14 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import TYPE_CHECKING, Any
 
-from llmops_kernel.errors import UsageProblem, nearest
 from llmops_kernel.serve.plan.figure import GIB, Figure
 from llmops_kernel.serve.plan.weights import bits_per_weight, dtype_named, weight_bytes
 
 if TYPE_CHECKING:
+    from llmops_kernel.serve.plan.demand import Demand
     from llmops_kernel.serve.plan.gpus import Gpu
     from llmops_kernel.serve.plan.shape import Shape
 
-# Share of the GPU that each engine takes by default.
-_SHARE = {"vllm": 0.92, "sglang": 0.88, "llama-server": 1.0, "ollama": 1.0, "transformers": 1.0}
-ENGINES = tuple(_SHARE)
-_SAME = {"llama.cpp": "llama-server", "llamacpp": "llama-server", "hf": "transformers",
-         "transformers-serve": "transformers"}  # fmt: skip
 # What the processes have resident beside the model.
 _MIB = 2**20
 _PROCESS = {
@@ -27,9 +22,6 @@ _PROCESS = {
     "transformers": Figure(300 * _MIB, 430 * _MIB, 800 * _MIB,
                            "transformers on a CPU with a tiny model: 420 to 460 MiB resident"),
 }  # fmt: skip
-_KV_BYTES = {"auto": 2.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
-KV_DTYPES = tuple(_KV_BYTES)
-
 # vLLM keeps room to sample for as many sequences as it may run at once. 9.7 buffers of sequences x
 # vocabulary x 4 bytes reproduce what was published for an H100 with 1,024 sequences: 4.76 GiB
 # (Llama-3.1-8B), 4.84 (Llama-3.3-70B), 5.6 (Qwen3-32B) and 7.38 (gpt-oss-20b).
@@ -38,59 +30,6 @@ _SEQUENCES_LARGE, _SEQUENCES_SMALL = 1024, 256
 _LARGE_CARD = 70 * GIB
 _PEAKS = "activation peaks of vLLM on an H100 (llm-d benchmark: 4.76 to 7.38 GiB)"
 _REST = "vLLM's memory outside torch (llm-d benchmark: 0.13 to 0.55 GiB)"
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What a server shall do.
-
-    Attributes:
-        context: Tokens of the longest sequence, prompt and answer together.
-        concurrency: Such sequences at once.
-        engine: One of `ENGINES`.
-        dtype: How weights are stored; "" for what the model's config says, else bf16.
-        kv_dtype: How keys and values are stored; one of `KV_DTYPES`.
-        utilisation: Share of the GPU that the engine may take; None for its default.
-        gpus: GPUs the model is spread over (tensor parallel).
-        activation_gib: A measured activation peak per GPU, in place of the estimate.
-        other_gib: Measured memory of driver and libraries per GPU, in place of the estimate.
-        weights_gib: Measured weights on all GPUs together, in place of the formula.
-        device: ``gpu``, or ``cpu`` for the memory of the machine.
-    """
-
-    context: int = 8192
-    concurrency: int = 1
-    engine: str = "vllm"
-    dtype: str = ""
-    kv_dtype: str = "auto"
-    utilisation: float | None = None
-    gpus: int = 1
-    activation_gib: float | None = None
-    other_gib: float | None = None
-    weights_gib: float | None = None
-    device: str = "gpu"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "engine", _SAME.get(self.engine, self.engine))
-        if self.engine not in _SHARE:
-            raise UsageProblem(
-                f"The planner does not know the engine {self.engine!r}"
-                f"{nearest(self.engine, ENGINES)}",
-                hint=f"Choose {', '.join(ENGINES)}",
-            )
-        if self.kv_dtype not in _KV_BYTES:
-            raise UsageProblem(
-                f"The planner does not know keys and values stored as {self.kv_dtype!r}"
-                f"{nearest(self.kv_dtype, KV_DTYPES)}",
-                hint=f"Choose {', '.join(KV_DTYPES)}",
-            )
-        for name in ("context", "concurrency", "gpus"):
-            if getattr(self, name) < 1:
-                raise UsageProblem(f"{name} must be at least 1", detail=f"{getattr(self, name)}")
-        if self.utilisation is not None and not 0 < self.utilisation <= 1:
-            raise UsageProblem(
-                "The share of the GPU must be between 0 and 1", detail=f"{self.utilisation}"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +118,7 @@ class ServingPlan:
             "gpu": self.gpu.name,
             "gpus": demand.gpus,
             "gpu_gib": round(self.gpu.gib, 3),
-            "utilisation": _share(demand),
+            "utilisation": demand.share,
             "dtype": self.dtype,
             "bits_per_weight": round(bits_per_weight(self.shape, self.dtype), 4),
             "kv_dtype": demand.kv_dtype,
@@ -221,10 +160,10 @@ def plan_serving(shape: Shape, gpu: Gpu, demand: Demand) -> ServingPlan:
         weights = weight_bytes(shape, dtype).times(1 / spread)
     activations = _activations(shape, gpu, demand)
     other = _other(demand, weights + activations)
-    budget = Figure.exact(_share(demand) * gpu.bytes)
+    budget = Figure.exact(demand.share * gpu.bytes)
     pool = budget - weights - activations - other
     kv_spread = min(spread, shape.kv_heads)
-    each = _KV_BYTES[demand.kv_dtype]
+    each = demand.kv_bytes
     plan = ServingPlan(
         shape=shape,
         gpu=gpu,
@@ -245,10 +184,6 @@ def _default_dtype(shape: Shape, engine: str) -> str:
     if shape.quantisation:
         return shape.quantisation
     return "gguf:q4_k_m" if engine == "ollama" else "bf16"
-
-
-def _share(demand: Demand) -> float:
-    return _SHARE[demand.engine] if demand.utilisation is None else demand.utilisation
 
 
 def _activations(shape: Shape, gpu: Gpu, demand: Demand) -> Figure:

@@ -2,7 +2,7 @@
 
 from llmops_kernel.serve.record import Replica, ServerRecord, names, read_record
 from llmops_kernel.serve.servers.attaching import attach, start_ollama
-from llmops_kernel.serve.servers.starting import Started, Wanted, add_replicas, start_server
+from llmops_kernel.serve.servers.starting import add_replicas, start_server
 from llmops_kernel.serve.servers.stopping import (
     Seen,
     key_of,
@@ -11,6 +11,7 @@ from llmops_kernel.serve.servers.stopping import (
     read_log,
     stop_server,
 )
+from llmops_kernel.serve.servers.wanted import Started, Wanted
 
 __all__ = [
     "Replica",

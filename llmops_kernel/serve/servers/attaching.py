@@ -16,8 +16,9 @@ from llmops_kernel.serve import record as records
 from llmops_kernel.serve.engines import Capabilities
 from llmops_kernel.serve.models import server_name
 from llmops_kernel.serve.record import Replica, ServerRecord
+from llmops_kernel.serve.servers.leftovers import alone
 from llmops_kernel.serve.servers.ready import Caller
-from llmops_kernel.serve.servers.starting import Started, Wanted, alone
+from llmops_kernel.serve.servers.wanted import Started, Wanted
 
 if TYPE_CHECKING:
     from pathlib import Path

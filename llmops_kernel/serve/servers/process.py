@@ -15,8 +15,10 @@ from llmops_kernel.errors import EngineFailed, UsageProblem
 from llmops_kernel.serve.record import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from llmops_kernel.serve.record import Replica
 
 _GRACE_S = 5.0
 _STEP_S = 0.02
@@ -82,6 +84,11 @@ def alive(process: Process) -> bool:
     _reap(process)
     started = _start_of(process.pid)
     return started is not None and abs(started - process.started) <= _SAME_START_S
+
+
+def living(replicas: Iterable[Replica]) -> list[Replica]:
+    """Return the replicas whose process runs; one that somebody else runs is none of them."""
+    return [each for each in replicas if each.process and alive(each.process)]
 
 
 def end(process: Process, grace_s: float = _GRACE_S) -> bool:

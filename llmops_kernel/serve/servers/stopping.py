@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from llmops_kernel.errors import LLMOpsError, StoreError
 from llmops_kernel.serve import record as records
 from llmops_kernel.serve.servers import process as processes
+from llmops_kernel.serve.servers.leftovers import end_leftovers, remove
 from llmops_kernel.serve.servers.ready import Caller
-from llmops_kernel.serve.servers.starting import end_leftovers, remove
 
 if TYPE_CHECKING:
     from llmops_kernel.serve.record import ServerRecord

@@ -15,7 +15,7 @@ from llmops_kernel.errors import LLMOpsError
 from llmops_kernel.serve import record as records
 from llmops_kernel.serve.record import Process
 from llmops_kernel.serve.servers import process as processes
-from llmops_kernel.serve.servers.starting import end_leftovers
+from llmops_kernel.serve.servers.leftovers import end_leftovers
 from llmops_kernel.serve.servers.stopping import stop_server
 
 _STEP_S = 1.0
@@ -50,8 +50,7 @@ def look_once(name: str, created: float, starter: Process, now: float) -> Verdic
         return Verdict(there=False)
     if record.created != created:
         return Verdict(needed=False)  # another server of the same name, with a watch of its own
-    living = [each for each in record.replicas if each.process and processes.alive(each.process)]
-    if not living:
+    if not processes.living(record.replicas):
         return Verdict("its processes have ended")
     if record.owner is not None and not processes.alive(record.owner):
         return Verdict("its owner has gone")

@@ -51,7 +51,7 @@ class NearVerbatim:
             return Decision(True, "the same text")
         if a.is_literal or b.is_literal:
             return Decision(False, "not plain English: only the same letters would do")
-        if veto := _veto(a, b):
+        if veto := veto_of(a, b):
             return Decision(False, veto)
         if a.tokens == b.tokens:
             return Decision(True, "the same words")
@@ -62,7 +62,7 @@ class NearVerbatim:
         return Decision(False, _difference(a, b))
 
 
-def _veto(a: Signature, b: Signature) -> str:
+def veto_of(a: Signature, b: Signature) -> str:
     """Compare what the whole texts hold, so that no step of the reduction can lose it."""
     if a.digits != b.digits:
         return "numbers differ"

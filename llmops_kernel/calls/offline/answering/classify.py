@@ -15,7 +15,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from llmops_kernel.calls.offline.language.lexicon import NEGATIONS, STOP_WORDS, word_set
-from llmops_kernel.calls.offline.language.text import GROUPS, name_words, sentences, stem, words
+from llmops_kernel.calls.offline.language.text import (
+    GROUPS,
+    name_words,
+    sentences,
+    spelled,
+    stem,
+    words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -146,7 +153,7 @@ def choose(
     ranked = tuple(
         sorted(
             ((label.name, scores[label.name]) for label in labels),
-            key=lambda item: (-item[1], _key(item[0]) not in _REST),
+            key=lambda item: (-item[1], spelled(item[0]) not in _REST),
         )
     )
     nearest = space.nearest(text, ranked[0][0])
@@ -163,9 +170,9 @@ class _Space:
 
     def __init__(self, labels: Sequence[Label], examples: Sequence[Example]) -> None:
         self._names = [label.name for label in labels]
-        self._polar = any(_key(name) in _OPPOSITES for name in self._names)
-        by_key = {_key(name): name for name in self._names}
-        kept = [(e, by_key[_key(e.output)]) for e in examples if _key(e.output) in by_key]
+        self._polar = any(spelled(name) in _OPPOSITES for name in self._names)
+        by_key = {spelled(name): name for name in self._names}
+        kept = [(e, by_key[spelled(e.output)]) for e in examples if spelled(e.output) in by_key]
         self._examples = kept[-_MOST_EXAMPLES:]
         raw = [features(example.text, self._polar) for example, _ in self._examples]
         prior = {label.name: _prior_features(label) for label in labels}
@@ -241,18 +248,14 @@ class _Space:
         return tuple(word for word in weight if word in best)
 
 
-def _key(name: str) -> str:
-    return " ".join(name_words(name)) or name
-
-
 def _prior_features(label: Label) -> Mapping[str, float]:
-    spelled = " ".join(name_words(label.name))
-    known = _SENTIMENT_WORDS.get(spelled, "")
-    found = dict(features(f"{spelled} {label.description}".strip()))
+    name = " ".join(name_words(label.name))
+    known = _SENTIMENT_WORDS.get(name, "")
+    found = dict(features(f"{name} {label.description}".strip()))
     for key, value in features(known).items() if known else ():
         if not key.startswith("#") and " " not in key:
             found[key] = max(found.get(key, 0.0), 0.5 * value)
-    opposite = _OPPOSITES.get(spelled)
+    opposite = _OPPOSITES.get(name)
     for key in features(_SENTIMENT_WORDS[opposite]) if opposite else ():
         if not key.startswith(("#", "_", "~")) and " " not in key:
             found["!" + key] = 0.5

@@ -21,7 +21,7 @@ from llmops_kernel.calls.offline.language.lexicon import (
     UNSURE_VERDICTS,
     word_set,
 )
-from llmops_kernel.calls.offline.language.text import sentences, stem, words
+from llmops_kernel.calls.offline.language.text import is_negated, sentences, stem, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,7 +172,7 @@ def _weigh(claim: str, claim_words: Sequence[str], sentence: Sentence, share: fl
         if wrong:
             return Verdict(0.15, True, sentence, f"The text gives other figures: {quote}")
     if share >= 0.5:
-        if _denied(claim_words) != _denied(sentence.tokens):
+        if is_negated(claim_words) != is_negated(sentence.tokens):
             return Verdict(0.15, True, sentence, f"The text says the opposite: {quote}")
         own = {stem(word) for word in claim_words}
         there = set(sentence.stems)
@@ -189,10 +189,6 @@ def _weigh(claim: str, claim_words: Sequence[str], sentence: Sentence, share: fl
         f"The text says: {quote}" if share >= _MENTIONED_AT else "The text does not mention this."
     )
     return Verdict(min(1.0, share), False, sentence, reason)
-
-
-def _denied(tokens: Sequence[str]) -> bool:
-    return sum(token in NEGATIONS for token in tokens) % 2 == 1
 
 
 def _numbers(tokens: Sequence[str]) -> set[str]:
@@ -242,7 +238,7 @@ def equivalence(candidate: str, reference: str) -> Verdict:
     precision = len(first & second) / len(first)
     if _numbers(wanted) - _numbers(given):
         return Verdict(min(0.2, recall), True, None, "The figures differ from the reference.")
-    if recall >= 0.5 and _denied(given) != _denied(wanted):
+    if recall >= 0.5 and is_negated(given) != is_negated(wanted):
         return Verdict(0.15, True, None, "One of them denies what the other states.")
     score = max(recall * 0.9, 2 * precision * recall / (precision + recall)) if recall else 0.0
     reason = (

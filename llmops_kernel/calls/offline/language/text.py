@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from llmops_kernel.calls.offline.language.lexicon import (
     IRREGULAR,
@@ -16,6 +17,9 @@ from llmops_kernel.calls.offline.language.lexicon import (
     SYNONYMS,
     word_set,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _WORD = re.compile(rf"\d+(?:[.,:]\d+)*|[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:['\u2019][^\W_]+)?")
@@ -154,7 +158,12 @@ def name_stems(name: str) -> list[str]:
     return [stem(part) for part in parts if part not in STOP_WORDS] or [stem(p) for p in parts]
 
 
-def is_negated(tokens: list[str] | tuple[str, ...]) -> bool:
+def spelled(name: str) -> str:
+    """Return an identifier as separate words; as it is where it has none."""
+    return " ".join(name_words(name)) or name
+
+
+def is_negated(tokens: Sequence[str]) -> bool:
     """Whether words (see `words`) hold an odd number of negations."""
     return sum(token in NEGATIONS for token in tokens) % 2 == 1
 

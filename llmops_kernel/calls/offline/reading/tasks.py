@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from llmops_kernel.calls.offline.language.text import name_words
+from llmops_kernel.calls.offline.language.text import spelled
 from llmops_kernel.calls.offline.reading.examples import (
     Label,
     are_labels,
@@ -269,8 +269,8 @@ def _labels(prompt: Prompt, told: str) -> tuple[Label, ...]:
     described = find_labels(f"{label_text}\n{told}")
     if not shown:
         return tuple(described) if len(described) >= 2 and (asked or label_text) else ()
-    spelled = {_plain(output): output for output in outputs}
-    names = [spelled.get(_plain(label.name), label.name) for label in described]
+    given = {spelled(output): output for output in outputs}
+    names = [given.get(spelled(label.name), label.name) for label in described]
     names += [output for output in dict.fromkeys(outputs) if output not in names]
     if len(names) < 2:
         return ()
@@ -279,10 +279,6 @@ def _labels(prompt: Prompt, told: str) -> tuple[Label, ...]:
 
 def _is_context(text: str) -> bool:
     return len(text) > 2_000
-
-
-def _plain(name: str) -> str:
-    return " ".join(name_words(name)) or name
 
 
 def _plain_task(prompt: Prompt, told: str) -> TaskName:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.judge.data.rows import rows_of
-from llmops_kernel.judge.data.shape import collect, made_id
+from llmops_kernel.judge.data.shape import collect
 
 if TYPE_CHECKING:
     from llmops_kernel.judge.data.problems import Dataset, Problem
@@ -57,7 +57,7 @@ def _renamed(row: dict[str, Any]) -> dict[str, Any]:
             str(each.get("source", "")) if isinstance(each, dict) else "" for each in passages
         ]
     name = own.pop("name", None)
-    own["id"] = own.get("id") or name or made_id(own.get("user_input"), own.get("reference"))
+    own["id"] = own.get("id") or name
     return own
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.judge.data.rows import rows_of
-from llmops_kernel.judge.data.shape import collect, made_id
+from llmops_kernel.judge.data.shape import collect
 
 if TYPE_CHECKING:
     from llmops_kernel.judge.data.problems import Dataset, Problem
@@ -55,5 +55,4 @@ def _renamed(row: dict[str, Any]) -> dict[str, Any]:
     context = own.get("retrieved_contexts")
     if isinstance(context, str):
         own["retrieved_contexts"] = [context] if context.strip() else []
-    own["id"] = own.get("id") or made_id(own.get("user_input"), own.get("reference"))
     return own

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.judge.data.problems import WrongRow
 from llmops_kernel.judge.data.rows import rows_of
-from llmops_kernel.judge.data.shape import collect, made_id
+from llmops_kernel.judge.data.shape import collect
 
 if TYPE_CHECKING:
     from llmops_kernel.judge.data.problems import Dataset, Problem
@@ -50,7 +50,6 @@ def renamed(row: dict[str, Any]) -> dict[str, Any]:
             own["ground_truths"] = reference
     if isinstance(own.get("user_input"), list):
         own |= _conversation(own["user_input"])
-    own["id"] = own.get("id") or made_id(own.get("user_input"), own.get("reference"))
     return own
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-import logging
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from llmops_kernel.quiet import quiet
 from llmops_kernel.rag.reading.parsed import Parsed, Raw
 from llmops_kernel.rag.reading.unreadable import Unfit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from llmops_kernel.rag.documents import Value
 
 # One character for two or three letters, which no search would find.
@@ -30,7 +27,7 @@ def parse(raw: Raw) -> Parsed:
     import pypdf
     from pypdf.errors import DependencyError
 
-    with _quiet():
+    with quiet("pypdf"):  # it logs a line about each blemish that it mends
         try:
             reader = pypdf.PdfReader(io.BytesIO(raw.data))
             # Many files are encrypted with an empty password, only to forbid printing.
@@ -94,18 +91,6 @@ def _fact(facts: Any, name: str) -> str:
     except Exception:  # noqa: BLE001
         return ""
     return " ".join(str(value).split())[:300] if value else ""
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the log lines about each blemish that pypdf mends."""
-    logger = logging.getLogger("pypdf")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _short(error: Exception) -> str:
