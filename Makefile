@@ -10,10 +10,13 @@ export PYTHONHASHSEED := 0
 # Side environments and a built engine: beside .venv, so that a clone holds all it needs.
 export LLMOPS_ENVS ?= $(CURDIR)/.envs
 TRL := $(LLMOPS_ENVS)/trl/llmops-made
+UNSLOTH := $(LLMOPS_ENVS)/unsloth/llmops-made
 PEERS := $(LLMOPS_ENVS)/ragas/llmops-made $(LLMOPS_ENVS)/deepeval/llmops-made
 LLAMA := $(LLMOPS_ENVS)/llama-server/bin/llama-server
-# Two of the notebooks train and serve a model, and need more than the rest.
-TRAINING := $(if $(filter %03_finetuning.ipynb %05_serving.ipynb,$(NOTEBOOKS)),$(TRL))
+# Three of the notebooks train and serve a model, and need more than the rest.
+TRAINING := $(if $(filter %03_finetuning.ipynb %05_serving.ipynb %06_cache_cost.ipynb,$(NOTEBOOKS)),$(TRL))
+# Tests that run side by side.
+WORKERS ?= 2
 
 .PHONY: help setup run test gpu lint lab notebooks bench clean
 
@@ -42,6 +45,8 @@ $(LLMOPS_ENVS)/%/llmops-made: $(VENV)/.base llmops_kernel/envs/recipes.py llmops
 	$(BIN)/llmops env create $*
 	@touch $@
 
+$(UNSLOTH): llmops_kernel/envs/locks/unsloth-cpu.txt
+
 $(LLAMA): $(VENV)/.base
 	@scripts/need_system.sh
 	$(BIN)/llmops serve build llama-server
@@ -49,9 +54,10 @@ $(LLAMA): $(VENV)/.base
 run: setup $(TRAINING) ## execute the notebooks under a budget, offline and free
 	$(BIN)/llmops run $(NOTEBOOKS) --budget $(BUDGET)
 
-test: $(VENV)/.test lint $(TRL) $(PEERS) $(LLAMA) ## lint, types, import floors, and all tests
+test: $(VENV)/.test lint $(TRL) $(UNSLOTH) $(PEERS) $(LLAMA) ## lint, types, import floors, and all tests
 	@scripts/need_system.sh
-	LLMOPS_REQUIRE_TRL=1 LLMOPS_REQUIRE_PEERS=1 LLMOPS_REQUIRE_LLAMA=1 $(BIN)/python -m pytest
+	LLMOPS_REQUIRE_TRL=1 LLMOPS_REQUIRE_UNSLOTH=1 LLMOPS_REQUIRE_PEERS=1 LLMOPS_REQUIRE_LLAMA=1 \
+		$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 gpu: $(VENV)/.test $(TRL) ## train, merge and check on a GPU, and write down what was measured
 	$(BIN)/python benchmarks/bench_gpu.py

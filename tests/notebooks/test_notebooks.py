@@ -24,7 +24,7 @@ MOST_BYTES = 300_000
 # Where the side environments and a built engine are; all else would show in the outputs.
 MACHINE = {"LLMOPS_ENVS", "LLMOPS_LLAMA_SERVER"}
 # These train and serve a model.
-TRAINING = {"03_finetuning", "05_serving"}
+TRAINING = {"03_finetuning", "05_serving", "06_cache_cost"}
 
 pytestmark = pytest.mark.notebook
 
