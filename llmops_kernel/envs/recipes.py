@@ -85,6 +85,7 @@ RECIPES: Mapping[str, Recipe] = {
                 "peft==0.21.2",
                 "datasets==5.2.0",
                 "accelerate==1.15.0",
+                "bitsandbytes==0.50.2",
                 "gguf==0.19.0",
                 "scikit-learn>=1.7",
             ),

@@ -108,18 +108,18 @@ def llama(folder: Path, made: Tokenizer, template: str, *, seed: int = 3, rows: 
     tokenizer.save_pretrained(folder)
 
 
-def adapter(base: Path, out: Path) -> None:
+def adapter(base: Path, out: Path, strength: float = 0.1, **options: Any) -> None:
     model = AutoModelForCausalLM.from_pretrained(base)
     torch.manual_seed(5)
     adapted = get_peft_model(
         model,
-        LoraConfig(r=4, lora_alpha=8, target_modules="all-linear",
-                   modules_to_save=["embed_tokens"], task_type="CAUSAL_LM"),
+        LoraConfig(**{"r": 4, "lora_alpha": 8, "target_modules": "all-linear",
+                      "modules_to_save": ["embed_tokens"], "task_type": "CAUSAL_LM", **options}),
     )  # fmt: skip
     with torch.no_grad():
         for name, weights in adapted.named_parameters():
             if "lora_B" in name or "modules_to_save" in name:
-                weights.add_(0.1 * torch.randn_like(weights))
+                weights.add_(strength * torch.randn_like(weights))
     adapted.save_pretrained(out)
     for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copyfile(base / file, out / file)
@@ -152,6 +152,10 @@ def make(folder: Path) -> None:
     ])  # fmt: skip
     llama(folder / "odd", byte_level(odd, marks), CHATML)
     adapter(folder / "tied", folder / "adapter")
+    adapter(folder / "tied", folder / "bare", 0.6, modules_to_save=None)
+    adapter(folder / "tied", folder / "uneven", 0.6, modules_to_save=None, use_rslora=True,
+            rank_pattern={"q_proj": 2}, alpha_pattern={"k_proj": 3})
+    adapter(folder / "tied", folder / "dora", modules_to_save=None, use_dora=True)
     shutil.copytree(folder / "plain", folder / "quantised")
     config = json.loads((folder / "quantised/config.json").read_text())
     config["quantization_config"] = {"load_in_4bit": True, "quant_method": "bitsandbytes"}
@@ -174,7 +178,10 @@ JOBS: dict[str, dict[str, Any]] = {
     "plain": {"export": ["gguf:f32", "gguf:f16", "gguf:bf16", "gguf:q8_0", "gguf:q4_k_m",
                          "ollama-modelfile", "adapter", "awq", "merged"]},
     "tied": {"export": ["gguf:f32"]},
-    "adapter": {"base": "tied", "export": ["adapter", "merged", "gguf:f32"]},
+    "adapter": {"base": "tied", "export": ["adapter", "gguf-adapter", "merged", "gguf:f32"]},
+    "bare": {"base": "tied", "export": ["gguf-adapter", "adapter", "gguf:f32"]},
+    "uneven": {"base": "tied", "export": ["gguf-adapter", "gguf:f32"]},
+    "dora": {"base": "tied", "export": ["gguf-adapter"]},
     "bos": {"export": ["gguf:f32", "ollama-modelfile"]},
     "fallback": {"export": ["gguf:f32"]},
     "moves": {"export": ["gguf:f16", "ollama-modelfile"]},

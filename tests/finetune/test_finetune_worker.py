@@ -54,8 +54,6 @@ def test_a_greeting_before_the_first_question_is_learnt_as_well(cases: dict[str,
 
 
 def test_quantised_training_needs_its_package(cases: dict[str, Any]) -> None:
-    if not cases["no_bitsandbytes"]:
-        pytest.skip("bitsandbytes can be used in the training environment")
     assert cases["no_bitsandbytes"] == "QLoRA needs bitsandbytes, which cannot be used here"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,6 +40,18 @@ NO_END = (
     "{%- if add_generation_prompt %}{{- 'assistant:' }}{%- endif %}"
 )
 REFUSES = "{{- raise_exception('only users may speak') }}"
+
+
+def without(package: str, call: Callable[[], str]) -> str:
+    """Return what a call returns while a package cannot be imported."""
+    there = sys.modules.get(package)
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        return call()
+    finally:
+        del sys.modules[package]
+        if there is not None:
+            sys.modules[package] = there
 
 
 def main(folder: str) -> dict[str, Any]:
@@ -118,7 +131,7 @@ def main(folder: str) -> dict[str, Any]:
         "asked_long": checked("", short, max_length=4096),
         "share": checked("", [chat("Hi", "word " * 9)] * 3),
         "greeting": learnt("", "assistant", [CHAT[0], CHAT[2], *CHAT[3:]]),
-        "no_bitsandbytes": refusal(lambda: four_bits(gpu=False)),
+        "no_bitsandbytes": without("bitsandbytes", lambda: refusal(lambda: four_bits(gpu=False))),
         "all_tokens": checked("", short, loss_on="all"),
     }
 

@@ -82,8 +82,8 @@ def write_tensors(writer: Any, folder: Path, config: dict[str, Any], type_: str)
         if (tied and name == "lm_head.weight") or name.endswith("rotary_emb.inv_freq"):
             continue
         values = tensor.to(torch.float32)
-        values = _permuted(name, values, config)
-        size += _add(writer, _renamed(name), np.ascontiguousarray(values.numpy()), type_, count)
+        values = permuted(name, values, config)
+        size += _add(writer, renamed(name), np.ascontiguousarray(values.numpy()), type_, count)
     if (factors := _rope_factors(config)) is not None:
         writer.add_tensor("rope_freqs.weight", factors)
         count["tensors"] += 1
@@ -115,7 +115,8 @@ def _add(writer: Any, name: str, values: Any, type_: str, count: dict[str, int])
     return int(data.nbytes)
 
 
-def _renamed(name: str) -> str:
+def renamed(name: str) -> str:
+    """Return what GGUF calls a tensor (raises `UsageProblem` for one that Llama does not have)."""
     if name in _GLOBAL:
         return _GLOBAL[name]
     found = _IN_LAYER.fullmatch(name)
@@ -128,7 +129,7 @@ def _renamed(name: str) -> str:
     )
 
 
-def _permuted(name: str, values: Any, config: dict[str, Any]) -> Any:
+def permuted(name: str, values: Any, config: dict[str, Any]) -> Any:
     """Reorder rows of the query and key projections.
 
     Checkpoints pair each rotated dimension with the one half a head away, engines with its

@@ -22,7 +22,7 @@ OWN_TYPES = {
 LLAMA_TYPES = (
     "q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m", "q6_k",
 )  # fmt: skip
-PLAIN = ("adapter", "merged", "awq", "gptq", "ollama-modelfile")
+PLAIN = ("adapter", "gguf-adapter", "merged", "awq", "gptq", "ollama-modelfile")
 KNOWN = (*PLAIN, *(f"gguf:{each}" for each in (*OWN_TYPES, *LLAMA_TYPES)))
 
 
@@ -32,7 +32,8 @@ class Export:
 
     Attributes:
         name: As it was asked for, like ``gguf:q8_0``.
-        kind: ``adapter``, ``merged``, ``gguf``, ``awq``, ``gptq`` or ``ollama-modelfile``.
+        kind: ``adapter``, ``gguf-adapter`` (an adapter for llama-server), ``merged``, ``gguf``,
+            ``awq``, ``gptq`` or ``ollama-modelfile``.
         type: The quantisation of a GGUF file; "" for the others.
     """
 
@@ -71,5 +72,5 @@ def parse(names: Iterable[str]) -> list[Export]:
             )
         kind, _, type_ = name.partition(":")
         found[name] = Export(name, kind, type_)
-    order = ("adapter", "merged", "gguf", "awq", "gptq", "ollama-modelfile")
+    order = ("adapter", "gguf-adapter", "merged", "gguf", "awq", "gptq", "ollama-modelfile")
     return sorted(found.values(), key=lambda each: order.index(each.kind))

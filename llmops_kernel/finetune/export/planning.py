@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from llmops_kernel.errors import LLMOpsError, UsageProblem
 from llmops_kernel.finetune.export import engines, weights
+from llmops_kernel.finetune.export.gguf_adapter import refuse_whole
 from llmops_kernel.finetune.export.gguf_config import check_config
 from llmops_kernel.finetune.export.gguf_vocab import read_vocabulary
 from llmops_kernel.finetune.export.kinds import OWN_TYPES, Export, parse
@@ -49,8 +51,11 @@ def disk_needed(base: Path) -> int:
 
 def _check(export: Export, base: Path, run: dict[str, Any]) -> None:
     """Raise what would keep an export from being made, as far as the base shows it."""
-    if export.kind == "adapter" and setting(run, "method", "lora") == "full":
+    if export.kind in ("adapter", "gguf-adapter") and setting(run, "method", "lora") == "full":
         raise UsageProblem("There is no adapter: the whole model is trained")
+    if export.kind == "gguf-adapter" and (base / "config.json").is_file():
+        check_config(json.loads((base / "config.json").read_text(encoding="utf-8")))
+        refuse_whole(_whole(base, run))
     if export.kind in ("awq", "gptq"):
         engines.check_gpu(export.kind)
     if export.kind == "gguf" and export.type not in OWN_TYPES:
@@ -68,6 +73,27 @@ def _check(export: Export, base: Path, run: dict[str, Any]) -> None:
         if export.kind == "gguf" and not engines.converter(setting(run, "converter", "")):
             check_config(config)
             read_vocabulary(base, max(config["vocab_size"], _tokens(base)))
+
+
+def _whole(base: Path, run: dict[str, Any]) -> list[str]:
+    """Return the modules that the run trains whole, as far as the base's files show it."""
+    said = (setting(run, "lora", None) or {}).get("save_modules", [])
+    if said != "auto":
+        return list(said)
+    from llmops_kernel.finetune.worker.loading import saved_whole
+
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    return saved_whole(_parameters(base), tied=bool(config.get("tie_word_embeddings")))
+
+
+def _parameters(base: Path) -> int:
+    """Return how many numbers a folder's safetensors hold, by what they say of themselves."""
+    found = 0
+    for path in base.glob("model*.safetensors"):
+        with path.open("rb") as file:
+            head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        found += sum(prod(each["shape"]) for key, each in head.items() if key != "__metadata__")
+    return found
 
 
 def _tokens(folder: Path) -> int:

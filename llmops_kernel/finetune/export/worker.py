@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import LLMOpsError, UsageProblem
 from llmops_kernel.files import sha256_of
-from llmops_kernel.finetune.export import engines, gguf_model, weights
+from llmops_kernel.finetune.export import engines, gguf_adapter, gguf_model, weights
 from llmops_kernel.finetune.export.kinds import Export, parse
 from llmops_kernel.finetune.export.planning import disk_needed, plan
 from llmops_kernel.finetune.export.template import modelfile, turns_of
@@ -39,8 +39,8 @@ def run_exports(
             (texts), ``converter`` (path of convert_hf_to_gguf.py) and ``llama_cpp`` (a build).
             Each is also looked for under ``spec``.
         checkpoint: The trained adapter or model, with its tokenizer.
-        out: The folder for ``adapter/``, ``merged/``, ``gguf/``, ``awq/``, ``gptq/``,
-            ``Modelfile``, and ``reference.json`` and ``parity.json`` where there is GGUF.
+        out: The folder for ``adapter/``, ``gguf-adapter/``, ``merged/``, ``gguf/``, ``awq/``,
+            ``gptq/``, ``Modelfile``, and ``reference.json`` and ``parity.json`` where there is GGUF.
         emit: Called with an event as each export starts and ends.
 
     Returns:
@@ -72,6 +72,7 @@ def _one(work: Work, export: Export) -> dict[str, Any]:
     known: dict[str, Any] = {"export": export.name}
     make = {
         "adapter": _adapter,
+        "gguf-adapter": _gguf_adapter,
         "merged": _merged,
         "gguf": _gguf,
         "awq": _on_gpu,
@@ -95,6 +96,20 @@ def _one(work: Work, export: Export) -> dict[str, Any]:
 def _adapter(work: Work, _: Export) -> dict[str, Any]:
     facts = weights.copy_adapter(work.checkpoint, work.out / "adapter")
     return {"path": "adapter", **_sized(work.out / "adapter"), "weights_bytes": facts["bytes"]}
+
+
+def _gguf_adapter(work: Work, _: Export) -> dict[str, Any]:
+    target = work.out / "gguf-adapter"
+    gguf_adapter.adapter_config(work.checkpoint)  # before there is a folder for it
+    target.mkdir(exist_ok=True)
+    path = target / "adapter.gguf"
+    try:
+        facts = gguf_adapter.write_adapter(work.checkpoint, work.base, path, name=_name(work))
+    except BaseException:
+        target.rmdir()
+        raise
+    return {"path": f"gguf-adapter/{path.name}", "bytes": path.stat().st_size,
+            "sha256": sha256_of(path), **facts}  # fmt: skip
 
 
 def _merged(work: Work, _: Export) -> dict[str, Any]:

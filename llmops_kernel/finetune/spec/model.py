@@ -237,6 +237,10 @@ class FineTuneSpec(_Part):
     def _fits(self) -> FineTuneSpec:
         if self.method == "full" and "adapter" in self.export:
             raise ValueError("method full makes no adapter to export")
+        if "ollama-modelfile" in self.export and not any(
+            each.startswith("gguf:") for each in self.export
+        ):
+            raise ValueError("an ollama-modelfile names a GGUF file: export gguf:q8_0 as well")
         gate = self.eval.gate
         if gate is not None and gate.eval_loss_not_worse and self.eval.compare_with is None:
             raise ValueError("the gate eval_loss_not_worse needs compare_with: base")

@@ -49,8 +49,10 @@ def main(argv: Sequence[str]) -> int:
     except LLMOpsError as error:
         return _tell(job, Ended(layout.FAILED, error.message, detail=error.detail, hint=error.hint))
     except BaseException as error:  # noqa: BLE001 - of any library: it is told, and the exit code says it
-        traceback.print_exc()
-        return _tell(job, classified(error))
+        ended = classified(error)  # first: where the log's disk is full, printing fails as well
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        return _tell(job, ended)
 
 
 def _work(job: Job, *, only_preflight: bool) -> None:
@@ -58,7 +60,7 @@ def _work(job: Job, *, only_preflight: bool) -> None:
     if backend == "axolotl":
         from llmops_kernel.finetune.worker.axolotl import train_with_axolotl
 
-        train_with_axolotl(job)
+        train_with_axolotl(job, only_preflight=only_preflight)
         return
     if backend == "unsloth":
         from llmops_kernel.finetune.worker.unsloth import bring_in
@@ -101,5 +103,19 @@ def _tell(job: Job, ended: Ended) -> int:
     return ended.code
 
 
+def _end_output() -> None:
+    """Write what is printed still, or drop it: failing at exit would change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, stream.fileno())
+                os.close(nothing)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    _end_output()
+    sys.exit(code)

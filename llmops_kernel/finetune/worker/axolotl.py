@@ -23,8 +23,12 @@ _LOGGED = re.compile(r"\{'(?:loss|eval_loss|train_runtime)'.*\}")
 _UNSAFE = (".bin", ".pt", ".pth", ".pkl", ".pickle")
 
 
-def train_with_axolotl(job: Job) -> None:
+def train_with_axolotl(job: Job, *, only_preflight: bool = False) -> None:
     """Write the configuration, run the program, and keep what it made.
+
+    Args:
+        job: The job.
+        only_preflight: Check, and train nothing.
 
     Raises:
         Ended: The program is missing, failed, or was stopped.
@@ -37,6 +41,8 @@ def train_with_axolotl(job: Job) -> None:
             REFUSED, "axolotl is not installed in this environment",
             hint="llmops env create axolotl; axolotl.yaml is in the run's folder",
         )  # fmt: skip
+    if only_preflight:
+        return
     job.emit({"event": "train", "steps": job.train["max_steps"] or 0, "from_step": 0})
     metrics = _run(job, [program, "train", str(path)])
     made = job.folder.path / "axolotl"

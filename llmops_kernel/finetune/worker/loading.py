@@ -229,7 +229,7 @@ def four_bits(*, gpu: bool) -> Any:
         raise Ended(
             REFUSED, "QLoRA needs bitsandbytes, which cannot be used here",
             detail=str(error)[:300],
-            hint="Install it in the environment (a GPU is needed in practice), or use method: lora",
+            hint="llmops env create trl makes an environment with it; or use method: lora",
         ) from error  # fmt: skip
     return BitsAndBytesConfig(
         load_in_4bit=True,

@@ -1,7 +1,8 @@
-"""The checks that need the model: exports, memory, dry run, time and cost."""
+"""The checks that need the model: exports, memory, disk, dry run, time and cost."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import shutil
 from pathlib import Path
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from llmops_kernel.finetune.worker.loading import Base
 
 _OVER = 1.5  # times the wall limit from which it is no use to begin
+_WIDE = 4  # bytes of a number that is trained
+_CHECKPOINTS = 3  # two are kept, and one is written before the oldest goes
 
 
 def check_exports(job: Job, found: Preflight) -> None:
-    """Check that what is asked for can be made from this base, on this disk."""
+    """Check that what is asked for can be made from this base, on this machine."""
     if not job.run["export"]:
         return
     base = Path(job.run["base"])
@@ -28,28 +31,80 @@ def check_exports(job: Job, found: Preflight) -> None:
         found.add("exports", "warn", "Whether the exports can be made was not looked at",
                   detail="the base comes from the hub")  # fmt: skip
         return
-    from llmops_kernel.finetune.export.worker import disk_needed, plan
-
-    planned = plan(job.run)
+    planned = _planned(job)
     found.figures["exports"] = planned
     refused = [each for each in planned if each["state"] == "refused"]
     absent = [each for each in planned if each["state"] == "unavailable"]
-    if refused:
+    nothing = len(refused) + len(absent) == len(planned)
+    if nothing and job.run["register"]:
+        found.add("exports", "stop", "Nothing could be registered: no export can be made",
+                  detail=_reasons([*refused, *absent]), hint=(refused or absent)[0]["hint"],
+                  fatal=True)  # fmt: skip
+    elif refused:
         found.add("exports", "stop", "An export cannot be made from this base",
-                  detail="; ".join(f"{each['export']}: {each['reason']}" for each in refused),
-                  hint=refused[0]["hint"])  # fmt: skip
+                  detail=_reasons(refused), hint=refused[0]["hint"])  # fmt: skip
     elif absent:
-        found.add("exports", "warn", "An export cannot be made on this machine",
-                  detail="; ".join(f"{each['export']}: {each['reason']}" for each in absent),
-                  hint=absent[0]["hint"])  # fmt: skip
+        said = "None of the exports can" if nothing else "An export cannot"
+        found.add("exports", "stop" if nothing else "warn", f"{said} be made on this machine",
+                  detail=_reasons(absent), hint=absent[0]["hint"])  # fmt: skip
     else:
         found.add("exports", "ok", "The exports can be made",
                   detail=", ".join(each["export"] for each in planned))  # fmt: skip
-    free, needed = shutil.disk_usage(job.folder.path).free, disk_needed(base)
+
+
+def _planned(job: Job) -> list[dict[str, str]]:
+    """Return what the exports' own look says, and what keeps one from being made beside it."""
+    from llmops_kernel.finetune.export.worker import plan
+
+    planned = plan(job.run)
+    files = [each for each in planned if each["export"].startswith("gguf")]
+    if importlib.util.find_spec("gguf") is None:
+        for each in files:
+            if each["state"] == "ready":
+                each |= {"state": "unavailable", "reason": "GGUF files need the package gguf",
+                         "hint": "Install gguf into the training environment"}  # fmt: skip
+    models = [each for each in files if each["export"].startswith("gguf:")]
+    for each in planned:
+        if each["export"] == "ollama-modelfile" and each["state"] == "ready":
+            lost = next((one for one in models if one["state"] != "ready"), None)
+            if lost is not None and all(one["state"] != "ready" for one in models):
+                each |= {"state": lost["state"], "reason": "its GGUF file cannot be made",
+                         "hint": lost["hint"]}  # fmt: skip
+    return planned
+
+
+def _reasons(planned: list[dict[str, str]]) -> str:
+    return "; ".join(f"{each['export']}: {each['reason']}" for each in planned)
+
+
+def check_disk(job: Job, found: Preflight) -> None:
+    """Check that checkpoints, the trained model and its exports find room; after the memory.
+
+    A checkpoint holds what is trained in 32 bits and its two moments (Kingma and Ba 2015); three
+    of them lie there while the oldest is given up. They are gone before exports are made.
+    """
+    trainable, parameters = found.figures["trainable"], found.figures["parameters"]
+    whole = job.run["method"] == "full"
+    final = _WIDE * (parameters if whole else trainable)
+    training = _CHECKPOINTS * (_WIDE + 2 * _WIDE) * trainable + final
+    exports, base = 0, Path(job.run["base"])
+    asked = job.run["export"]
+    if any(each not in ("adapter", "gguf-adapter", "ollama-modelfile") for each in asked):
+        from llmops_kernel.finetune.export.worker import disk_needed
+
+        exports = disk_needed(base) if base.is_dir() else 3 * 2 * parameters
+    elif asked:
+        exports = final
+    needed = max(training, final + exports)
+    free = shutil.disk_usage(job.folder.path).free
+    found.figures["disk"] = {"free": free, "training": training, "exports": exports}
+    detail = f"{free:,} bytes free, {needed:,} needed"
     if free < needed:
         found.add("disk", "stop", "The disk has too little room",
-                  detail=f"{free:,} bytes free, {needed:,} needed (3 times the base)",
+                  detail=f"{detail} ({_CHECKPOINTS} checkpoints, the model and its exports)",
                   hint="Free some disk, or set LLMOPS_HOME to a larger one")  # fmt: skip
+    else:
+        found.add("disk", "ok", "The disk has room", detail=detail)
 
 
 def check_memory(job: Job, base: Base, trainer: Any, found: Preflight) -> None:

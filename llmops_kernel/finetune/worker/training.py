@@ -78,6 +78,7 @@ def carry_out(job: Job, *, only_preflight: bool = False) -> None:
         check_settings(job, base, found)
     trainer, watch = trainer_of(job, base, rows, length)
     preflight.check_memory(job, base, trainer, found)
+    preflight.check_disk(job, found)
     if job.run["preflight"]["dry_run_steps"] and not found.stops(job.run["preflight"]["on_fail"]):
         preflight.check_dry_run(job, base, trainer, found)
     _verdict(job, found)
