@@ -45,6 +45,7 @@ def launch(
             key_file=folder / records.KEY,
             threads=wanted.threads or _threads(model),
             batching=wanted.batching,
+            lora=wanted.lora,
             extra=wanted.extra,
         )
         command = engine.command(start)
@@ -71,9 +72,9 @@ def launch(
 
 
 def _ended(process: Process) -> str:
-    if how := processes.exit_text(process):
-        return how
-    return "" if processes.alive(process) else "it is gone"
+    if processes.alive(process):
+        return ""
+    return processes.exit_text(process) or "it is gone"
 
 
 def still_there(replica: Replica, name: str) -> None:
