@@ -7,6 +7,7 @@ code. They are imported when the program starts and so import nothing heavy them
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # --help and --version print and leave
         return int(done.code or 0)
     try:
-        code: int = arguments.call(arguments)
+        from llmops_kernel.display.room import text_room
+
+        with text_room(_columns()):
+            code: int = arguments.call(arguments)
         sys.stdout.flush()
     except LLMOpsError as error:
         return _tell(error, 1)
@@ -59,6 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     return code
+
+
+def _columns() -> int:
+    """Return how wide the terminal is; 0 where what is written is read by something else."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def _tell(error: LLMOpsError, code: int) -> int:

@@ -31,6 +31,9 @@ START: Flags = (
     (("--threads",), {"type": int, "default": 0, "metavar": "N", "help": "CPU threads"}),
     (("--batching",), {"action": "store_true",
                        "help": "let transformers batch, within bounds on its memory"}),
+    (("--lora",), {"action": "append", "default": [], "metavar": "NAME[=REF]",
+                   "help": "load an adapter of this base, a registered version; it is called as "
+                   "local/SERVER:NAME; repeatable"}),
     (("--idle-stop",), {"type": float, "metavar": "MIN",
                         "help": "stop it after so many minutes without a call; 0 for never"}),
     (("--wait",), {"type": float, "default": 180.0, "metavar": "S",
@@ -66,6 +69,28 @@ BENCH: Flags = (
     (("--seed",), {"type": int, "default": 7, "metavar": "N", "help": "draws the arrivals (7)"}),
 )  # fmt: skip
 
+LORA: Flags = (
+    (("name",), {"metavar": "NAME", "help": "the server"}),
+    (("--load",), {"action": "append", "default": [], "metavar": "NAME[=REF]",
+                   "help": "load an adapter into a vLLM that runs; repeatable"}),
+    (("--unload",), {"action": "append", "default": [], "metavar": "NAME",
+                     "help": "take an adapter out of a vLLM that runs; repeatable (both follow "
+                     "vLLM's wire format, and were never tried on a real vLLM)"}),
+)  # fmt: skip
+
+
+def adapters_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Load and unload what the flags say, and return what is loaded then."""
+    from llmops_kernel.serve.adapters import read_pairs
+    from llmops_kernel.serve.switching import adapters_loaded, load_adapters, unload_adapters
+
+    name = args.name.removeprefix("local/").partition(":")[0]
+    if args.unload:
+        unload_adapters(name, args.unload)
+    if args.load:
+        load_adapters(name, read_pairs(args.load))
+    return adapters_loaded(name)
+
 
 def started(
     args: argparse.Namespace,
@@ -84,6 +109,7 @@ def started(
     """
     from dataclasses import replace
 
+    from llmops_kernel.serve.adapters import read_pairs
     from llmops_kernel.serve.models import find_model
     from llmops_kernel.serve.servers.attaching import attach, start_ollama
     from llmops_kernel.serve.servers.starting import add_replicas, start_server
@@ -102,7 +128,14 @@ def started(
         parity=not args.no_parity,
         usd_input=args.usd_input,
         usd_output=output,
+        lora=read_pairs(args.lora),
     )
+    if wanted.lora and (args.url or args.engine == "ollama"):
+        raise UsageProblem(
+            "Adapters are loaded into servers that are started here",
+            hint="For a vLLM that runs already: attach it, then llmops serve lora SERVER --load "
+            "NAME=REF",
+        )
     if args.url:
         return attach(
             args.name or args.source or args.model.rpartition("/")[2],
@@ -165,6 +198,7 @@ def _requests(args: argparse.Namespace, clients: float) -> int:
 def _goal(args: argparse.Namespace) -> Any:
     import os
 
+    from llmops_kernel.serve.adapters import fields_for
     from llmops_kernel.serve.loadtest import Goal
     from llmops_kernel.serve.record import read_record
     from llmops_kernel.serve.servers.attaching import checked_url, model_at
@@ -178,9 +212,13 @@ def _goal(args: argparse.Namespace) -> Any:
         return Goal(url, model, key, model)
     if not args.name:
         raise UsageProblem("What shall be measured?", hint="Give a server's name, or --url")
-    record = read_record(args.name.removeprefix("local/"))
+    called = args.name.removeprefix("local/")
+    name, _, adapter = called.partition(":")
+    record = read_record(name)
     key = os.environ.get(record.key_env, "").strip() if record.key_env else key_of(record)
-    return Goal(record.replicas[0].url, record.model, key, f"local/{record.name}")
+    about = {"engine": record.engine, "file_type": record.file_type, "ready_s": record.ready_s}
+    return Goal(record.replicas[0].url, record.model, key, f"local/{called}",
+                fields_for(record, adapter), about)  # fmt: skip
 
 
 def _numbers(text: str, flag: str, *, whole: bool = False) -> list[float]:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 # (names, options) of the planner's flags; the magic declares the same ones.
 FLAGS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--model",), {"metavar": "NAME|PATH", "required": True,
-                    "help": "a known model, a config.json or a model's folder"}),
+                    "help": "a known or registered model, a config.json or a model's folder"}),
     (("--gpu",), {"metavar": "NAME|BYTES", "required": True, "help": "H100, L4, 24GiB, ..."}),
     (("--ctx",), {"type": int, "default": 8192, "metavar": "N",
                   "help": "tokens of the longest sequence (8192)"}),
-    (("--concurrency",), {"type": int, "default": 1, "metavar": "N",
-                          "help": "such sequences at once (1)"}),
+    (("--concurrency",), {"type": int, "metavar": "N",
+                          "help": "such sequences at once (1; for dollars as many as fit)"}),
     (("--engine",), {"default": "vllm", "metavar": "E",
                      "help": "vllm, sglang, llama-server, ollama or transformers"}),
     (("--dtype",), {"default": "", "metavar": "D",
@@ -70,7 +70,7 @@ def planned(args: argparse.Namespace, session: Session | None = None) -> Planned
         args.gpu,
         Demand(
             context=args.ctx,
-            concurrency=args.concurrency,
+            concurrency=1 if args.concurrency is None else args.concurrency,
             engine=args.engine,
             dtype=args.dtype,
             kv_dtype=args.kv_dtype,
@@ -84,6 +84,7 @@ def planned(args: argparse.Namespace, session: Session | None = None) -> Planned
         versus=args.versus,
         price=_price(args.versus, session) if args.versus else None,
         training=_training(args) if args.train else None,
+        fill=args.concurrency is None,
     )
 
 

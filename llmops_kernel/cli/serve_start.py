@@ -29,5 +29,6 @@ def call(arguments: argparse.Namespace) -> int:
 
     made = started(arguments, keep=True, idle_min=0.0, say=warn)
     facts = look(made.record.name, ask=False).as_json()
-    report(started_view({**facts, "fresh": made.fresh, "checked": made.checked}), arguments)
+    told = {"fresh": made.fresh, "checked": made.checked, "differs": list(made.differs)}
+    report(started_view({**facts, **told}), arguments)
     return 0

@@ -102,7 +102,7 @@ def runs_view(runs: Sequence[Mapping[str, Any]], *, stable: bool = False) -> Vie
         rows = [
             (
                 f"{each['name']}/{each['run_id']}",
-                each["state"],
+                _running(each),
                 f"{count(each.get('step'))} of {count(each.get('steps'))}",
                 loss_text(each.get("train_loss")),
                 loss_text(each.get("eval_loss")),
@@ -172,9 +172,13 @@ def _state(facts: Mapping[str, Any], stable: bool) -> str:
     if state == "running":
         if stable:
             return state
-        return f"running, {facts.get('phase', 'starting')}"
+        return f"{_running(facts)}, {facts.get('phase', 'starting')}"
     reason = facts.get("reason")
     return f"{state}, {reason}" if reason else state
+
+
+def _running(facts: Mapping[str, Any]) -> str:
+    return "stopping" if facts.get("stop_asked") else str(facts["state"])
 
 
 def _same(facts: Mapping[str, Any]) -> list[tuple[object, object]]:

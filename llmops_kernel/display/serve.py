@@ -24,7 +24,7 @@ _MEMORY = (
 _ABLE = {
     "batches": "batch",
     "prefix_cache": "keep prompts that begin alike",
-    "lora": "change adapters while it runs",
+    "lora": "switch adapters with each request",
     "tokenize": "show tokens",
     "metrics": "show metrics",
 }
@@ -47,7 +47,8 @@ def plan_view(plan: Mapping[str, Any]) -> View:
     rows += _money_rows(plan)
     rows += _training_rows(plan.get("training"))
     html, plain = table(("Figure", "Value", "Leans on"), rows, title)
-    verdict = f"{'Fits' if plan['fits'] else 'Does not fit'}. {plan['reason']}."
+    told = "".join(f" {each}." for each in plan.get("warnings", ()))
+    verdict = f"{'Fits' if plan['fits'] else 'Does not fit'}. {plan['reason']}.{told}"
     return view(f"{html}\n<p>{markup(verdict)}</p>", f"{plain}\n\n{printable(verdict)}", plan)
 
 
@@ -95,16 +96,18 @@ def servers_view(servers: Sequence[Mapping[str, Any]], *, stable: bool = False) 
 
     Args:
         servers: ``name``, ``engine``, ``model``, ``state``, ``replicas``, ``usd_per_1m``, ``rss``
-            (bytes), ``urls``.
-        stable: Leave out addresses and memory, which differ between runs.
+            (bytes), ``urls``; where known ``file_type`` (how its weights are stored),
+            ``adapters`` and ``ready_s``.
+        stable: Leave out addresses, memory and times, which differ between runs.
     """
-    columns = ["Model", "Engine", "Serves", "State", "Replicas", "USD per 1M tokens"]
+    columns = ["Model", "Engine", "Serves", "Weights", "State", "Replicas", "USD per 1M tokens"]
     rows = []
     for each in servers:
         row: list[object] = [
             f"local/{each['name']}",
             each["engine"],
             each["model"],
+            each.get("file_type") or UNKNOWN,
             each["state"],
             count(each["replicas"]),
             each["usd_per_1m"],
@@ -112,19 +115,26 @@ def servers_view(servers: Sequence[Mapping[str, Any]], *, stable: bool = False) 
         if not stable:
             rss = each.get("rss")
             row.append(UNKNOWN if rss is None else f"{rss / 2**20:,.0f} MiB")
+            row.append(seconds(each.get("ready_s") or None))
             row.append(", ".join(each["urls"]))
         rows.append(row)
+        rows += [_adapter_row(each["name"], one, len(row)) for one in each.get("adapters") or ()]
     if not stable:
-        columns += ["Memory", "Address"]
+        columns += ["Memory", "Cold start", "Address"]
     html, plain = table(columns, rows, "Servers")
     return view(html, plain, {"servers": [dict(each) for each in servers]})
+
+
+def _adapter_row(server: str, adapter: Mapping[str, Any], cells: int) -> list[object]:
+    row: list[object] = [f"local/{server}:{adapter['name']}", "", f"adapter {adapter['ref']}"]
+    return row + [""] * (cells - len(row))
 
 
 def started_view(server: Mapping[str, Any], *, stable: bool = False) -> View:
     """Build what is said of a server that has answered.
 
     Args:
-        server: As in `servers_view`, with ``fresh`` and ``checked``.
+        server: As in `servers_view`, with ``fresh``, ``checked`` and ``differs``.
         stable: Leave out address, memory and times.
     """
     name, checked = server["name"], server.get("checked") or {}
@@ -137,18 +147,28 @@ def started_view(server: Mapping[str, Any], *, stable: bool = False) -> View:
     ]
     if server["context"]:
         rows.insert(3, ("Tokens of a request", count(server["context"])))
+    if server.get("file_type"):
+        rows.insert(2, ("Weights", str(server["file_type"])))
+    rows += [
+        (f"local/{name}:{x['name']}", f"adapter {x['ref']}") for x in server.get("adapters") or ()
+    ]
     able = server.get("capabilities") or {}
     if can := [word for name, word in _ABLE.items() if able.get(name)]:
         rows.append(("The engine can", ", ".join(can)))
     if checked.get("probes"):
         rows.append(("Answers as the trained model's", count(checked["probes"])))
+    if checked.get("adapter_probes"):
+        rows.append(("Answers of adapters as trained", count(checked["adapter_probes"])))
     if checked.get("tokens"):
         rows.append(("Prompts read as by the trained model", count(checked["tokens"])))
     if not stable:
         rows.append(("Address", ", ".join(server["urls"])))
         if server.get("fresh") and server["ready_s"]:
-            rows.append(("Ready after", seconds(server["ready_s"])))
+            rows.append(("Cold start", seconds(server["ready_s"])))
     html, plain = table(("Name", "Value"), rows, f"local/{name} {verb}")
+    if differs := server.get("differs"):
+        said = f"Not as it was asked for: {'; '.join(differs)}. %serve stop {name} comes first."
+        html, plain = f"{html}\n<p>{markup(said)}</p>", f"{plain}\n\n{printable(said)}"
     return view(html, plain, server)
 
 
@@ -158,10 +178,11 @@ def bench_view(bench: Mapping[str, Any]) -> View:
     Args:
         bench: ``target``, ``rows`` (each with ``load``, ``requests``, ``completeness``,
             ``ttft_p50_s``, ``ttft_p95_s``, ``tpot_p50_s``, ``tokens_per_s``, ``requests_per_s``),
-            ``notes``.
+            ``notes``; where known ``cached_prompt_tokens`` and ``prompt_tokens`` of a row,
+            ``prefix`` and ``server``.
     """
     columns = ("Load", "Requests", "Complete", "TTFT p50", "TTFT p95", "TPOT p50", "Tokens/s",
-               "Requests/s")  # fmt: skip
+               "Requests/s", "Prompt cached")  # fmt: skip
     rows = [
         (
             each["load"],
@@ -172,10 +193,34 @@ def bench_view(bench: Mapping[str, Any]) -> View:
             seconds(each["tpot_p50_s"]),
             f"{each['tokens_per_s']:,.0f}",
             f"{each['requests_per_s']:,.1f}",
+            _share(each.get("cached_prompt_tokens"), each.get("prompt_tokens")),
         )
         for each in bench["rows"]
     ]
     html, plain = table(columns, rows, f"Load test of {bench['target']}")
-    for note in bench["notes"]:
+    for note in (*bench["notes"], *_kept_notes(bench)):
         html, plain = f"{html}\n<p>{markup(note)}</p>", f"{plain}\n\n{printable(note)}"
     return view(html, plain, bench)
+
+
+def _share(part: int | None, whole: int | None) -> str:
+    return UNKNOWN if part is None or not whole else f"{part / whole:.0%}"
+
+
+def _kept_notes(bench: Mapping[str, Any]) -> list[str]:
+    """Return what is said of the server: how it started, what it serves, what it keeps."""
+    server, prefix = bench.get("server") or {}, bench.get("prefix")
+    said = []
+    if server.get("ready_s"):
+        said.append(f"Cold start {seconds(server['ready_s'])}.")
+    if server.get("file_type"):
+        said.append(f"Weights stored as {server['file_type']}.")
+    if prefix:
+        said.append(
+            f"Of {prefix['prompt_tokens']:,} prompt tokens that begin alike it had kept "
+            f"{prefix['cached_first']:,} in a first pass and {prefix['cached_second']:,} in a "
+            "second."
+        )
+    elif "prefix" in bench:
+        said.append("It does not tell how much it keeps of prompts that begin alike.")
+    return [" ".join(said)] if said else []

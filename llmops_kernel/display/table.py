@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmops_kernel.display.money import UNKNOWN
+from llmops_kernel.display.room import cell_limit, fitted
 from llmops_kernel.display.text import markup, one_line, pad, printable, shorten, width
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def table(
     """Return a table as HTML and as text.
 
     The first cell of each row is its header. Columns of words are aligned to the left and columns
-    of numbers to the right; in HTML numbers are left to the front end. In text long cells are cut;
-    in HTML they are cut later.
+    of numbers to the right; in HTML numbers are left to the front end. In text long cells are cut,
+    within `text_room` only where there is no room for them; in HTML they are cut later.
 
     Args:
         columns: The column headers.
@@ -85,10 +86,12 @@ def _html_cell(cell: object) -> str:
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -> str:
-    cells = [[_plain_cell(cell) for cell in row] for row in rows]
+    right = _numbers(rows, len(columns))
+    limit = cell_limit()
+    cells = [[_plain_cell(cell, limit) for cell in row] for row in rows]
     head = [one_line(name, _MAX_TEXT) for name in columns]
+    (head, *cells), note = fitted([head, *cells], right)
     sizes = [max(width(row[i]) for row in [head, *cells]) for i in range(len(head))]
-    right = _numbers(rows, len(head))
 
     def line(row: Sequence[str]) -> str:
         parts = [pad(row[i], sizes[i], right=right[i]) for i in range(len(row))]
@@ -98,13 +101,15 @@ def _plain(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: st
     lines.extend(line(row) for row in cells)
     if not rows:
         lines.append("none")
+    if note:
+        lines.append(note)
     return "\n".join(lines)
 
 
-def _plain_cell(cell: object) -> str:
+def _plain_cell(cell: object, limit: int = _MAX_TEXT) -> str:
     if cell is None:
         return UNKNOWN
-    return one_line(cell.text if isinstance(cell, Cell) else cell, _MAX_TEXT)
+    return one_line(cell.text if isinstance(cell, Cell) else cell, limit)
 
 
 def _numbers(rows: Sequence[Sequence[object]], columns: int) -> list[bool]:

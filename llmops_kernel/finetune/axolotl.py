@@ -1,7 +1,7 @@
 """The same job as Axolotl's YAML, so that it can run where Axolotl does.
 
 Axolotl's own schema lets misspelt names pass, so every name written here is one of a list that was
-checked against it.
+checked against it. Values are checked by that schema itself, where it can be imported.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Any
 from llmops_kernel.errors import UsageProblem
 
 CONFIG = "axolotl.yaml"
+UNCHECKED = "The YAML is not checked by Axolotl's schema"
+MAKE = "llmops env create axolotl"
 COMMAND = "AXOLOTL_DO_NOT_TRACK=1 axolotl train axolotl.yaml"
-_LENGTH = 2_048  # where max_length is auto: it is measured by our own worker only
+_LENGTH = 2_048  # where max_length is auto and the rows were not measured
 
 # Names of AxolotlInputConfig (0.19) that may be written.
 FIELDS = frozenset(
@@ -25,7 +27,7 @@ FIELDS = frozenset(
         "chat_template", "chat_template_jinja", "micro_batch_size", "gradient_accumulation_steps",
         "num_epochs", "max_steps", "learning_rate", "lr_scheduler", "warmup_steps", "optimizer",
         "seed", "bf16", "fp16", "tf32", "gradient_checkpointing", "output_dir", "eval_steps",
-        "save_steps", "save_total_limit", "logging_steps",
+        "save_steps", "save_total_limit", "logging_steps", "resume_from_checkpoint",
     }
 )  # fmt: skip
 _DATA_FIELDS = frozenset(
@@ -36,11 +38,12 @@ _DATA_FIELDS = frozenset(
 )  # fmt: skip
 
 
-def config_of(run: dict[str, Any]) -> dict[str, Any]:
+def config_of(run: dict[str, Any], length: int | None = None) -> dict[str, Any]:
     """Return a run as Axolotl's configuration.
 
     Args:
         run: The content of ``run.json``.
+        length: Tokens a row may have, where they were measured.
 
     Raises:
         UsageProblem: It asks for what Axolotl has no name for.
@@ -52,7 +55,7 @@ def config_of(run: dict[str, Any]) -> dict[str, Any]:
     if run["method"] != "full":
         config |= _adapter(run["method"], lora)
     config |= {
-        "sequence_len": _LENGTH if train["max_length"] == "auto" else train["max_length"],
+        "sequence_len": length or _length(run),
         "sample_packing": train["packing"],
         "train_on_inputs": train["loss_on"] == "all",
         "datasets": [_data(run, folder / "data" / "train.jsonl")],
@@ -83,15 +86,44 @@ def config_of(run: dict[str, Any]) -> dict[str, Any]:
     for name in ("eval_every", "save_every"):
         if train[name] != "auto":
             config[f"{name.partition('_')[0]}_steps"] = train[name]
+    if run.get("resume") and (checkpoint := newest_checkpoint(folder / "axolotl")):
+        config["resume_from_checkpoint"] = str(checkpoint)
     _check(config)
     return config
 
 
-def write_config(run: dict[str, Any]) -> Path:
-    """Write the configuration into the run's folder and return its path."""
+def write_config(run: dict[str, Any], length: int | None = None) -> Path:
+    """Write the configuration into the run's folder and return its path; see `config_of`."""
     path = Path(run["folder"]) / CONFIG
-    path.write_text(as_yaml(config_of(run)), encoding="utf-8")
+    path.write_text(as_yaml(config_of(run, length)), encoding="utf-8")
     return path
+
+
+def written(folder: Path) -> dict[str, str]:
+    """Return the outcome of a run that was asked for the configuration alone."""
+    return {
+        "state": "written", "detail": str(folder / CONFIG), "hint": f"cd {folder} && {COMMAND}",
+    }  # fmt: skip
+
+
+def not_checked() -> dict[str, Any]:
+    """Return the pre-flight of a run that no environment here could check."""
+    rows = {"name": "rows", "said": "Rows, template and lengths are not checked",
+            "detail": "there is no environment with transformers",
+            "hint": "llmops env create trl, or axolotl"}  # fmt: skip
+    schema = {"name": "axolotl.yaml", "said": UNCHECKED, "detail": "", "hint": MAKE}
+    checks = [{**each, "state": "warn", "fatal": False} for each in (rows, schema)]
+    return {"verdict": "warn", "checks": checks, "figures": {}, "view": []}
+
+
+def newest_checkpoint(made: Path) -> Path | None:
+    """Return the newest whole checkpoint that Axolotl wrote; what is written last is looked for."""
+    found = [
+        (int(path.parent.name.rpartition("-")[2]), path.parent)
+        for path in made.glob("checkpoint-*/trainer_state.json")
+        if path.parent.name.rpartition("-")[2].isdigit()
+    ]
+    return max(found)[1] if found else None
 
 
 def as_yaml(config: dict[str, Any]) -> str:
@@ -144,8 +176,26 @@ def _template(source: str) -> dict[str, Any]:
     }
 
 
+def _length(run: dict[str, Any]) -> int:
+    """Return what was asked for, or what a base can read."""
+    asked = run["train"]["max_length"]
+    if asked != "auto":
+        return int(asked)
+    try:
+        config = json.loads((Path(run["base"]) / "config.json").read_text(encoding="utf-8"))
+        text = config.get("text_config") or config
+        limit = int(text.get("max_position_embeddings") or _LENGTH)
+    except (OSError, ValueError, AttributeError, TypeError):
+        limit = _LENGTH  # a base from the hub
+    return min(limit, _LENGTH)
+
+
 def _check(config: dict[str, Any]) -> None:
     wrong = set(config) - FIELDS
     for data in [*config["datasets"], *config.get("test_datasets", ())]:
         wrong |= set(data) - _DATA_FIELDS
-    assert not wrong, f"no names of Axolotl: {sorted(wrong)}"
+    if wrong:
+        raise UsageProblem(
+            "Axolotl has no such names", detail=", ".join(sorted(wrong)),
+            hint="Train with backend: trl; the configuration would be ignored in part",
+        )  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from llmops_kernel.finetune.progress import RUNNING
+
 if TYPE_CHECKING:
     from llmops_kernel.finetune.runs import FineTune
 
@@ -47,7 +49,7 @@ def facts_of(run: FineTune) -> dict[str, Any]:
 
 
 def live_facts(run: FineTune) -> dict[str, Any]:
-    """Return `facts_of` and what only a live view shows: pre-flight, epoch, cost, a stop asked for.
+    """Return `facts_of` and what only a live view shows: pre-flight, epoch and cost.
 
     The cost is that of the time since the run began, at ``limits.gpu_hour_usd``.
     """
@@ -64,7 +66,6 @@ def live_facts(run: FineTune) -> dict[str, Any]:
             "usd": progress.elapsed_s / 3_600 * hour,
             "whole_usd": figures.get("estimated_usd"),
         },
-        "stop_asked": run.folder.stop.exists(),
     }
 
 
@@ -77,6 +78,7 @@ def summary_of(run: FineTune) -> dict[str, Any]:
         "state": outcome["state"],
         "reason": outcome.get("reason", ""),
         "phase": progress.phase,
+        "stop_asked": outcome["state"] == RUNNING and run.folder.stop.exists(),
         "step": progress.step,
         "steps": progress.steps,
         "train_loss": progress.train_loss[-1][1] if progress.train_loss else None,

@@ -42,14 +42,16 @@ def chosen_backend(spec: BackendSpec) -> str:
 
 
 def interpreter(spec: BackendSpec) -> str:
-    """Return the interpreter that trains.
+    """Return the interpreter that trains, or checks what trains elsewhere ("" if none can).
 
     Raises:
         MissingEnvironment: The side environment was not made yet.
         UsageProblem: ``backend.python`` is no program.
     """
-    if spec.name == "axolotl-export":
-        return ""  # nothing is run
+    if spec.name == "axolotl-export" and spec.python is None:
+        # Nothing trains here; what can read rows and template checks them.
+        able = (envs.find(name) for name in ("axolotl", "trl"))
+        return next((str(each.python) for each in able if each.fits), "")
     if spec.python is None:
         return str(envs.python_of(chosen_backend(spec)))
     # Not resolved: a link of a virtual environment is what makes it one.

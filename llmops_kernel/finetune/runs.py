@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 import shutil
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmops_kernel.errors import UsageProblem, nearest
 from llmops_kernel.finetune import launch
 from llmops_kernel.finetune.asking import asked_of, checked_name
 from llmops_kernel.finetune.layout import RunFolder, write_json
+from llmops_kernel.finetune.progress import RUNNING
 from llmops_kernel.finetune.run import FineTune, hold_name, raise_unless_done
 from llmops_kernel.settings import data_home
 
@@ -49,7 +50,8 @@ def start(
 ) -> FineTune:
     """Prepare the data and start a run in processes of its own.
 
-    With ``backend: {name: axolotl-export}`` nothing is run: the run ends with Axolotl's YAML.
+    With ``backend: {name: axolotl-export}`` nothing is trained: the run ends with Axolotl's YAML,
+    checked where an environment can.
 
     Args:
         spec: The job.
@@ -78,7 +80,11 @@ def start(
             write_json(folder.run_json, run)
             folder.reserve_outcome()
             if not run["execute"]:
-                return _written_only(folder, run)
+                from llmops_kernel.finetune.axolotl import write_config
+
+                write_config(run)
+                if not python:
+                    return _written_only(folder)
         except BaseException:
             shutil.rmtree(folder.path, ignore_errors=True)
             raise
@@ -92,6 +98,12 @@ def resume(run: FineTune) -> FineTune:
         UsageProblem: It runs, or reached its end.
     """
     state = run.state
+    if state == RUNNING and run.folder.stop.exists():
+        raise UsageProblem(
+            "The run is stopping and cannot be resumed yet",
+            detail=f"{run.name}/{run.run_id}",
+            hint="%finetune status shows when it has ended; then resume it",
+        )
     if state not in _RESUMABLE:
         raise UsageProblem(
             "The run cannot be resumed", detail=f"{run.name}/{run.run_id} is {state}"
@@ -132,13 +144,15 @@ def find_run(name: str | None = None, *, home: Path | None = None) -> FineTune:
     )
 
 
-def _written_only(folder: RunFolder, run: dict[str, Any]) -> FineTune:
-    from llmops_kernel.finetune.axolotl import COMMAND, write_config
+def _written_only(folder: RunFolder) -> FineTune:
+    """End a run that nobody here can check: it says so."""
+    from llmops_kernel.finetune.axolotl import not_checked, written
+    from llmops_kernel.finetune.events import Journal
 
-    path = write_config(run)
-    folder.write_outcome(
-        {"state": "written", "detail": str(path), "hint": f"cd {folder.path} && {COMMAND}"}
-    )
+    found = not_checked()
+    write_json(folder.preflight, found)
+    Journal(folder.events).emit({"event": "preflight", **found})
+    folder.write_outcome(written(folder.path))
     return FineTune(folder)
 
 

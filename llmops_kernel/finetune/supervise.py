@@ -188,6 +188,10 @@ class _Watch:
         """Register what came out, unless its gate says no."""
         from llmops_kernel.finetune.registering import register
 
+        if not self._run.get("execute", True):
+            from llmops_kernel.finetune.axolotl import written
+
+            return dict(written(self._folder.path))
         if self._run["command"] == "preflight":
             return {"state": "checked"}
         trained = self._folder.read_json(self._folder.trained)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import line_magic, magics_class, no_var_expand
 
-from llmops_kernel.cli._serve import BENCH, START
+from llmops_kernel.cli._serve import BENCH, LORA, START
 from llmops_kernel.cli._serve_plan import FLAGS as PLAN
 from llmops_kernel.magics._base import SessionMagics, parse
 from llmops_kernel.magics._flags import OUT, QUIET, argument, parsed, subcommand, verbs_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from llmops_kernel.cli._serve import Flags
     from llmops_kernel.magics.serve_results import (
+        AdapterList,
         BenchPage,
         LogPage,
         PlanPage,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
         Stopped,
     )
     from llmops_kernel.session import Session
+
+    Served = ServerList | ServerPage | PlanPage | BenchPage | AdapterList | LogPage | Stopped
 
 _IDLE_MIN = 60.0
 _NAME = argument("name", metavar="NAME", help="the server")
@@ -72,6 +75,13 @@ class ServeMagics(SessionMagics):
         QUIET,
         help="bring a server to a number of replicas",
     )
+    @subcommand(
+        "lora",
+        *_declared(LORA),
+        OUT,
+        QUIET,
+        help="list a server's adapters; load and unload them while a vLLM runs",
+    )
     @subcommand("health", _NAME, OUT, QUIET, help="ask a server's replicas whether they are well")
     @subcommand(
         "logs",
@@ -82,9 +92,7 @@ class ServeMagics(SessionMagics):
         help="show the end of a server's log",
     )
     @subcommand("stop", _NAME, OUT, QUIET, help="stop a server")
-    def serve(
-        self, line: str
-    ) -> ServerList | ServerPage | PlanPage | BenchPage | LogPage | Stopped | None:
+    def serve(self, line: str) -> Served | None:
         """Plan, start, measure and stop servers of models; each is called as local/NAME.
 
         A server listens on loopback, asks for a random key, and ends with this kernel or after an
@@ -96,7 +104,7 @@ class ServeMagics(SessionMagics):
         args = parse(ServeMagics.serve, _with_start(line))
         if args is None:
             return None
-        shown: ServerList | ServerPage | PlanPage | BenchPage | LogPage | Stopped | None
+        shown: Served | None
         shown = self.finish(args, _done(self._source.get(), args))
         return shown
 
@@ -133,6 +141,10 @@ def _done(session: Session, args: Namespace) -> Any:
 
             add_replicas(name, args.replicas)
             return _list([name], stable)
+        case "lora":
+            from llmops_kernel.cli._serve import adapters_of
+
+            return pages.AdapterList(adapters_of(args))
         case "health":
             return _list([name], stable)
         case "logs":
@@ -159,7 +171,8 @@ def _started(session: Session, args: Namespace) -> ServerPage:
         session.servers.own(made.record.name)
     facts = look(made.record.name, ask=False).as_json()
     return ServerPage(
-        {**facts, "fresh": made.fresh, "checked": made.checked}, session.settings.static
+        {**facts, "fresh": made.fresh, "checked": made.checked, "differs": list(made.differs)},
+        session.settings.static,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from llmops_kernel.display import View, printable
 from llmops_kernel.display.mime import view
 from llmops_kernel.display.serve import bench_view, plan_view, servers_view, started_view
+from llmops_kernel.display.serve_lora import adapters_view
 from llmops_kernel.display.text import markup
 from llmops_kernel.magics.results import Shown
 
@@ -83,6 +84,22 @@ class BenchPage(Shown):
     def view(self) -> View:
         """Build the table."""
         return bench_view(self.test.as_json())
+
+
+@dataclass(frozen=True, repr=False)
+class AdapterList(Shown):
+    """The adapters of a server."""
+
+    server: Mapping[str, Any]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names to call them by: ``local/SERVER:NAME``."""
+        return tuple(f"local/{self.server['name']}:{x['name']}" for x in self.server["adapters"])
+
+    def view(self) -> View:
+        """Build the list."""
+        return adapters_view(self.server)
 
 
 @dataclass(frozen=True, repr=False)

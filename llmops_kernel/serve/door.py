@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmops_kernel.calls.reply import ReplyStream
-from llmops_kernel.errors import ProviderError, ProviderUnreachable
+from llmops_kernel.calls.request import ChatRequest
+from llmops_kernel.errors import ProviderError, ProviderUnreachable, UsageProblem
+from llmops_kernel.serve.adapters import fields_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from llmops_kernel.calls.request import Request
     from llmops_kernel.calls.stage import Handler
     from llmops_kernel.serve.local import LocalServers
-    from llmops_kernel.serve.record import Replica
+    from llmops_kernel.serve.record import Replica, ServerRecord
 
 _SHUNNED_S = 5.0  # how long a replica that failed gets no traffic while another one answers
 _NOTED_S = 2.0  # how fine the time of the last use is
@@ -66,7 +68,8 @@ class LocalDoor:
         assert target is not None, "the resolving stage comes before this one"
         if not target.base_url.startswith("local://"):
             return await self._upstream(request, context)
-        name = target.name.partition("/")[2]
+        called = target.name.partition("/")[2]
+        name, _, adapter = called.partition(":")
         record = self._servers.record(name)
         if record is None:
             raise ProviderUnreachable(
@@ -76,6 +79,7 @@ class LocalDoor:
                 hint=f"Start it again: %serve start {name}",
             )
         self._note(name)
+        request = _for_adapter(request, record, adapter)
         left = list(record.replicas)
         while True:
             replica = self._freest(left)
@@ -162,3 +166,25 @@ def _replica_failed(error: ProviderError) -> bool:
     if error.upstream_status is None:
         return True  # no connection, no answer in time, or no HTTP
     return error.upstream_status in _AWAY
+
+
+def _for_adapter(request: Request, record: ServerRecord, name: str) -> Request:
+    """Return a request that says which adapter is to answer, where an engine reads it there.
+
+    To the base it says that none is, unless the caller's own field says otherwise.
+
+    Raises:
+        ProviderUnreachable: The server runs without that adapter.
+    """
+    if not name and not record.adapters:
+        return request
+    try:
+        fields = fields_for(record, name)
+    except UsageProblem as error:
+        raise ProviderUnreachable(
+            error.message, dispatched=False, detail=record.name, hint=error.hint
+        ) from error
+    if record.engine != "llama-server" or not isinstance(request, ChatRequest):
+        return request
+    own = request.extra
+    return request.with_(extra={**own, **fields} if name else {**fields, **own})

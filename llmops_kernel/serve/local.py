@@ -7,6 +7,7 @@ stops is seen at the next call.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from dataclasses import dataclass
 from decimal import Decimal
@@ -33,7 +34,7 @@ _KEPT_PLACES = 256
 class _Known:
     stamp: tuple[int, int]
     record: ServerRecord
-    target: Target
+    targets: dict[str, Target]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,17 @@ class LocalServers:
             stop_owned(name)
 
     def names(self) -> list[str]:
-        """Return the names of all servers."""
-        return records.names()
+        """Return what servers and their adapters are called below ``local/``."""
+        found = []
+        for name in records.names():
+            record = self.record(name)
+            found.append(name)
+            found += [f"{name}:{each.name}" for each in record.adapters] if record else []
+        return found
 
     def record(self, name: str) -> ServerRecord | None:
-        """Return a server, or None if there is none."""
-        found = self._find(name)
+        """Return a server by its name or one of its adapters'; None if there is none."""
+        found = self._find(name.partition(":")[0])
         return None if found is None else found.record
 
     def target(self, name: str) -> Target | None:
@@ -87,10 +93,12 @@ class LocalServers:
 
         The target's base URL names server and weights, not a port: answers in the cache stay good
         when the same weights are served again, and are not served for others. `LocalDoor` puts a
-        replica's URL in its place.
+        replica's URL in its place. An adapter, ``local/NAME:ADAPTER``, is a target of its own: with
+        its own name in prices, caps and traces, and its own place in the cache.
         """
-        found = self._find(name)
-        return None if found is None else found.target
+        server, _, adapter = name.partition(":")
+        found = self._find(server)
+        return None if found is None else found.targets.get(adapter)
 
     def key_of(self, target: Target) -> str | None:
         """Return the key that a target's replica asks for: for its own address, and no other."""
@@ -124,7 +132,7 @@ class LocalServers:
             record = records.read_record(name)
         except (UsageProblem, StoreError):
             return None
-        known = self._known[name] = _Known(stamp, record, _target(record))
+        known = self._known[name] = _Known(stamp, record, _targets(record))
         return known
 
     def _key(self, record: ServerRecord) -> str | None:
@@ -152,24 +160,40 @@ class LocalServers:
         return places
 
 
-def _target(record: ServerRecord) -> Target:
+def _targets(record: ServerRecord) -> dict[str, Target]:
+    """Return where calls to a server go, and to each of its adapters; "" is the base."""
+    own = f"{record.name}/{record.identity}"
+    if record.adapters:
+        # Requests may say themselves which adapters, by number: what the numbers mean counts.
+        told = "\n".join(f"{each.number} {each.identity}" for each in record.adapters)
+        own = f"{own}+{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    found = {"": _target(record, record.name, record.model, own)}
+    for each in record.adapters:
+        model = record.model if each.number >= 0 and record.engine == "llama-server" else each.name
+        name = f"{record.name}:{each.name}"
+        place = f"{record.name}/{record.identity}:{each.identity}"
+        found[each.name] = _target(record, name, model, place)
+    return found
+
+
+def _target(record: ServerRecord, name: str, model: str, place: str) -> Target:
     return Target(
-        name=f"{PROVIDER}/{record.name}",
+        name=f"{PROVIDER}/{name}",
         provider=PROVIDER,
-        model=record.model,
-        price=_price(record),
-        base_url=f"local://{record.name}/{record.identity}",
+        model=model,
+        price=_price(record, name),
+        base_url=f"local://{place}",
     )
 
 
-def _price(record: ServerRecord) -> Price:
+def _price(record: ServerRecord, name: str) -> Price:
     most = record.context or None
     if record.free:
-        return FreePrice(f"free: {PROVIDER}/{record.name}", most)
+        return FreePrice(f"free: {PROVIDER}/{name}", most)
     settings = PriceSettings(
         input=Decimal(record.usd_input),
         output=Decimal(record.usd_output),
         max_output_tokens=most,
         confirm=True,  # a GPU's tokens may cost less than any provider's
     )
-    return TablePrice(f"{PROVIDER}/{record.name}", settings)
+    return TablePrice(f"{PROVIDER}/{name}", settings)

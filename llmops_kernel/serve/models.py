@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmops_kernel.errors import UsageProblem
+from llmops_kernel.serve.gguf_header import context_length
 
 # Which of several GGUF files is served, best first for what it costs.
 _PREFERRED = ("q8_0", "q4_k_m", "q5_k_m", "q6_k", "q4_0", "f16", "bf16", "f32")
@@ -53,14 +54,10 @@ class ServedModel:
 
     def context(self) -> int:
         """Return the tokens that the model was made for; 0 where its files do not say."""
-        if self.folder is None:
-            return 0
-        try:
-            config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return 0
-        found = config.get("max_position_embeddings") if isinstance(config, dict) else 0
-        return found if isinstance(found, int) and found > 0 else 0
+        found = 0 if self.folder is None else _configured(self.folder)
+        if not found and self.gguf is not None:
+            return context_length(self.gguf)
+        return found
 
     def _files(self) -> list[Path]:
         files = [self.gguf] if self.gguf is not None else []
@@ -120,6 +117,39 @@ def find_model(asked: str, name: str = "") -> ServedModel:
         detail=asked,
         hint="Give a .gguf file, a folder with config.json and weights, or a registered model",
     )
+
+
+def refuse_changed(asked: str) -> None:
+    """Make sure that a registered model is what was registered; paths are the person's own.
+
+    Reads every file of the version once.
+
+    Args:
+        asked: As in `find_model`.
+
+    Raises:
+        UsageProblem: A file is missing, was changed or was added.
+    """
+    if Path(asked).expanduser().exists() or (folder := _registered(asked)) is None:
+        return
+    from llmops_kernel.finetune.registry import Registry
+
+    if told := Registry().verify(asked):
+        raise UsageProblem(
+            "The model is not what was registered",
+            detail="; ".join(told[:5]),
+            hint=f"llmops model show {asked}; the folder {folder} is served where it is meant",
+        )
+
+
+def _configured(folder: Path) -> int:
+    """Return the context of ``config.json``; 0 if it does not say."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+    found = config.get("max_position_embeddings") if isinstance(config, dict) else 0
+    return found if isinstance(found, int) and found > 0 else 0
 
 
 def _from_folder(folder: Path, name: str) -> ServedModel:

@@ -48,6 +48,25 @@ class Replica:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """An adapter beside a base.
+
+    Attributes:
+        name: It is called as ``local/SERVER:NAME``.
+        ref: The registered version, ``name@version``; "" for a path.
+        path: The file or folder that the engine loads.
+        identity: Twelve hex digits that change with its weights; answers are cached under them.
+        number: Its place among those the engine was started with, from 0; -1 if it came later.
+    """
+
+    name: str
+    ref: str
+    path: str
+    identity: str
+    number: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class ServerRecord:
     """A server.
 
@@ -69,6 +88,8 @@ class ServerRecord:
         capabilities: What the engine can do.
         start: What a further replica needs to know.
         ready_s: Seconds from the start to the first answer.
+        adapters: Adapters beside the base; each is called as ``local/NAME:ADAPTER``.
+        file_type: How its weights are stored, such as ``q8_0``; "" where it is not known.
     """
 
     name: str
@@ -88,6 +109,8 @@ class ServerRecord:
     capabilities: dict[str, Any] = field(default_factory=dict)
     start: dict[str, Any] = field(default_factory=dict)
     ready_s: float = 0.0
+    adapters: tuple[Adapter, ...] = ()
+    file_type: str = ""
 
     @property
     def attached(self) -> bool:
@@ -98,6 +121,10 @@ class ServerRecord:
     def free(self) -> bool:
         """Whether its tokens cost nothing."""
         return float(self.usd_input) == 0 and float(self.usd_output) == 0
+
+    def adapter(self, name: str) -> Adapter | None:
+        """Return the adapter of a name, or None."""
+        return next((each for each in self.adapters if each.name == name), None)
 
     def with_(self, **changes: Any) -> ServerRecord:
         """Return a changed copy."""
@@ -153,8 +180,12 @@ def parse_record(text: str) -> ServerRecord:
         Replica(each["url"], None if each["process"] is None else Process(**each["process"]))
         for each in values.pop("replicas")
     )
+    adapters = tuple(Adapter(**each) for each in values.pop("adapters", ()))
     return ServerRecord(
-        replicas=replicas, owner=None if owner is None else Process(**owner), **values
+        replicas=replicas,
+        adapters=adapters,
+        owner=None if owner is None else Process(**owner),
+        **values,
     )
 
 

@@ -222,10 +222,25 @@ rows = [
 ]
 show("Closed loops", ["What", "Holds"], rows)
 
+# %%
+about, kept, able = closed.test.about, closed.test.prefix, seen.record.capabilities
+rows = [
+    ["Its cold start was timed", yes(about["ready_s"] > 0)],
+    ["It is known how its weights are stored", yes(bool(about["file_type"]))],
+    ["It keeps prompts that begin alike if it claims to", yes(able["prefix_cache"] == bool(kept and kept.cached_second))],
+    ["It claims adapters only where some are loaded", yes(bool(able["lora"]) == bool(seen.record.adapters))],
+]
+show("What else the test has seen", ["What", "Holds"], rows)
+
 # %% [markdown]
 # **Whole** is checked on the text and on the reason it ended. An HTTP status says nothing: some servers break streams off
 # when a second customer comes, under a friendly 200. And an engine that **batches** works on many conversations in one
 # pass; one that does not makes a queue. The test tells by whether answers arrive at the same time.
+#
+# The test also asks prompts with one long beginning twice over. An engine with a **prefix cache** reads what it has kept
+# only once: your system prompt is nearly free from the second customer on. Without `--quiet` the line shows how many tokens
+# that were, the **cold start** (what a customer waits for if you stop the server at night), and the **quantisation**. With
+# `%serve start BASE --lora tone=REF` one base serves many small **adapters**, each called as `local/BASE:tone`.
 #
 # Now the same server, with arrivals at a multiple of what it can do:
 
@@ -316,9 +331,7 @@ print(f"${spent / 1e9:.2f} in the ledger, with every call in it")
 # a price, and caps count them.
 
 # %%
-# %serve stop moorhen-faq
-
-# %%
+# %serve stop moorhen-faq --quiet
 # %serve list
 
 # %% [markdown]

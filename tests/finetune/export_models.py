@@ -153,8 +153,15 @@ def make(folder: Path) -> None:
     llama(folder / "odd", byte_level(odd, marks), CHATML)
     adapter(folder / "tied", folder / "adapter")
     adapter(folder / "tied", folder / "bare", 0.6, modules_to_save=None)
-    adapter(folder / "tied", folder / "uneven", 0.6, modules_to_save=None, use_rslora=True,
-            rank_pattern={"q_proj": 2}, alpha_pattern={"k_proj": 3})
+    adapter(
+        folder / "tied",
+        folder / "uneven",
+        0.6,
+        modules_to_save=None,
+        use_rslora=True,
+        rank_pattern={"q_proj": 2},
+        alpha_pattern={"k_proj": 3},
+    )
     adapter(folder / "tied", folder / "dora", modules_to_save=None, use_dora=True)
     shutil.copytree(folder / "plain", folder / "quantised")
     config = json.loads((folder / "quantised/config.json").read_text())

@@ -1,9 +1,8 @@
-"""Axolotl's YAML and program: contracts, with stand-ins for the program."""
+"""Axolotl's YAML, and which backend trains."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from finetune_rows import rows, write_rows
 
 from llmops_kernel import envs
 from llmops_kernel.errors import MissingEnvironment, UsageProblem
-from llmops_kernel.finetune import read_spec, start
+from llmops_kernel.finetune import axolotl, read_spec, start
 from llmops_kernel.finetune.axolotl import FIELDS, config_of
 from llmops_kernel.finetune.launch import chosen_backend
 from llmops_kernel.finetune.runs import raise_unless_done
@@ -22,17 +21,12 @@ if TYPE_CHECKING:
     from llmops_kernel.finetune.runs import FineTune
 
 GOLDEN = Path(__file__).parent / "data" / "axolotl.yaml"
-FAKE_AXOLOTL = """#!/bin/sh
-test "$1" = train || exit 9
-test "$AXOLOTL_DO_NOT_TRACK" = 1 || exit 8
-echo "{'loss': 2.5, 'grad_norm': 1.0, 'epoch': 0.5}"
-echo "some other line"
-echo "{'loss': '1.25', 'epoch': 1.0}"
-echo "{'eval_loss': 1.5, 'epoch': 1.0}"
-mkdir -p axolotl/checkpoint-2 && echo weights > axolotl/adapter_model.safetensors
-echo {} > axolotl/adapter_config.json; echo pickle > axolotl/training_args.bin
-echo "{'train_runtime': 3.5}"
-"""
+
+
+@pytest.fixture(autouse=True)
+def _no_environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is checked beside the YAML, which is then written at once."""
+    monkeypatch.setenv("LLMOPS_ENVS", str(tmp_path / "none"))
 
 
 def exported(tmp_path: Path, more: str = "", method: str = "lora") -> FineTune:
@@ -87,38 +81,54 @@ def test_a_system_message_has_no_name_in_axolotl(tmp_path: Path) -> None:
         exported(tmp_path, "template: {system: Be brief.}")
 
 
-def test_axolotls_program_is_run_and_watched(tmp_path: Path) -> None:
-    place = tmp_path / "env" / "bin"
-    place.mkdir(parents=True)
-    (place / "python").symlink_to(sys.executable)
-    program = place / "axolotl"
-    program.write_text(FAKE_AXOLOTL)
-    program.chmod(0o755)
-    data = write_rows(tmp_path / "rows.jsonl", rows(40))
-    base = tmp_path / "base"
-    base.mkdir()
-    (base / "config.json").write_text("{}")
-    text = (
-        f"base: {base}\ndata: {{path: {data}}}\n"
-        f"backend: {{name: axolotl, python: {place / 'python'}}}"
-    )
-    run = start(read_spec(text), "axolotl")
-    outcome = run.wait(120)
-    assert outcome["state"] == "done", (outcome, run.log())
-    assert run.progress.train_loss == [(1, 2.5), (2, 1.25)]
-    assert run.trained["metrics"] == {
-        "train_loss": 1.25, "eval_loss": 1.5, "train_s": 3.5, "steps": 2,
-    }  # fmt: skip
-    kept = sorted(path.name for path in run.folder.final.iterdir())
-    assert kept == ["adapter_config.json", "adapter_model.safetensors"]  # and no pickle
-    program.write_text("#!/bin/sh\nexit 3\n")
-    run = start(read_spec(text), "axolotl")
-    assert run.wait(120)["reason"] == "axolotl failed"
-    program.unlink()
-    run = start(read_spec(text), "axolotl")
-    outcome = run.wait(120)
-    assert outcome["state"] in ("refused", "failed")
-    assert "axolotl" in outcome["reason"]
+def test_what_nobody_could_check_is_said(tmp_path: Path) -> None:
+    run = exported(tmp_path)
+    found = run.progress.preflight
+    assert found is not None
+    assert found["verdict"] == "warn"
+    said = {each["name"]: each for each in found["checks"]}
+    assert said["axolotl.yaml"]["said"] == "The YAML is not checked by Axolotl's schema"
+    assert said["axolotl.yaml"]["hint"] == "llmops env create axolotl"
+    assert "transformers" in said["rows"]["detail"]
+    assert json.loads(run.folder.preflight.read_text())["verdict"] == "warn"
+
+
+@pytest.mark.parametrize(
+    ("limit", "asked", "told"),
+    [(512, "auto", 512), (131_072, "auto", 2_048), (512, 256, 256), (None, "auto", 2_048)],
+)
+def test_rows_are_no_longer_than_a_base_can_read(
+    tmp_path: Path, limit: int | None, asked: str | int, told: int
+) -> None:
+    run = exported(tmp_path, f"train: {{max_length: {asked}}}").asked
+    base = Path(run["base"])
+    (base / "config.json").write_text(json.dumps({"max_position_embeddings": limit}))
+    assert config_of(run)["sequence_len"] == told
+    assert config_of(run, 96)["sequence_len"] == 96  # what the rows need, where it was measured
+
+
+def test_a_resumed_run_goes_on_from_axolotls_checkpoint(tmp_path: Path) -> None:
+    run = exported(tmp_path).asked
+    assert "resume_from_checkpoint" not in config_of({**run, "resume": True})
+    made = Path(run["folder"]) / "axolotl"
+    for step, whole in ((20, True), (100, True), (120, False)):
+        (made / f"checkpoint-{step}").mkdir(parents=True)
+        if whole:
+            (made / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    config = config_of({**run, "resume": True})
+    assert config["resume_from_checkpoint"] == str(made / "checkpoint-100")
+    assert set(config) <= FIELDS
+    assert "resume_from_checkpoint" not in config_of(run)
+
+
+def test_a_name_that_axolotl_does_not_have_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = exported(tmp_path).asked
+    monkeypatch.setattr(axolotl, "FIELDS", FIELDS - {"lora_r"})
+    with pytest.raises(UsageProblem, match="no such names") as told:
+        config_of(run)
+    assert told.value.detail == "lora_r"
 
 
 def test_the_backend_follows_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

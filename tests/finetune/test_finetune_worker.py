@@ -76,6 +76,13 @@ def test_a_base_without_a_template_stops_whatever_was_asked(cases: dict[str, Any
     assert cases["none"] == [["template", "stop", "The base has no chat template", True]]
 
 
+def test_a_template_that_cannot_be_read_or_asked_stops(cases: dict[str, Any]) -> None:
+    assert cases["broken"] == [["template", "stop", "The chat template cannot be read", True]]
+    assert cases["no_question"] == [
+        ["template", "stop", "The chat template refuses a question", True]
+    ]
+
+
 def test_a_template_that_ignores_the_cue_stops(cases: dict[str, Any]) -> None:
     assert states(cases["no_cue"])["template"] == "stop"
 
@@ -92,6 +99,7 @@ def test_rows_that_are_cut_stop(cases: dict[str, Any]) -> None:
     assert states(cases["asked_long"])["length"] == "stop"
 
 
-def test_a_large_share_of_learnt_tokens_is_looked_at(cases: dict[str, Any]) -> None:
-    assert states(cases["share"])["labels"] == "warn"
+def test_a_large_share_of_learnt_tokens_stops_a_chat(cases: dict[str, Any]) -> None:
+    assert states(cases["share"])["labels"] == "stop"
+    assert states(cases["share_of_text"])["labels"] == "warn"  # its end may well be long
     assert states(cases["all_tokens"])["labels"] == "ok"

@@ -76,16 +76,18 @@ def main(folder: str) -> dict[str, Any]:
             before = now
         return parts + ("]" if before else "")
 
-    def checked(template: str | None, rows: list[Any], **train: Any) -> list[list[Any]]:
+    def checked(
+        template: str | None, rows: list[Any], task: str = "chat", **train: Any
+    ) -> list[list[Any]]:
         used = tokenizer(template)
         job = SimpleNamespace(
             train={"loss_on": "assistant", "max_length": "auto", **train},
-            run={"preflight": {"truncated_max": 0.01, "masked_max": 0.0}},
+            run={"task": task, "preflight": {"truncated_max": 0.01, "masked_max": 0.0}},
         )
         found = Preflight()
         encoder = Encoder(used, loss_on=job.train["loss_on"])
-        looking.check_template(encoder, used, found)
-        if not used.chat_template:
+        looking.check_template(encoder, used, found, source="mine.jinja")
+        if found.stops("warn"):
             return [[c.name, c.state, c.said, c.fatal] for c in found.checks]
         whole = encode_all(encoder, rows)
         length = looking.choose_length(job, whole.lengths, 64, found)
@@ -130,6 +132,11 @@ def main(folder: str) -> dict[str, Any]:
         "asked_short": checked("", short, max_length=8),
         "asked_long": checked("", short, max_length=4096),
         "share": checked("", [chat("Hi", "word " * 9)] * 3),
+        "share_of_text": checked(
+            "", [{"prompt": "a", "completion": "word " * 9}] * 3, task="completion"
+        ),
+        "broken": checked("{%- for m in messages %}\n{{ m['content'] }", short),
+        "no_question": checked(REFUSES, short),
         "greeting": learnt("", "assistant", [CHAT[0], CHAT[2], *CHAT[3:]]),
         "no_bitsandbytes": without("bitsandbytes", lambda: refusal(lambda: four_bits(gpu=False))),
         "all_tokens": checked("", short, loss_on="all"),

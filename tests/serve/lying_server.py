@@ -70,7 +70,9 @@ class Handler(BaseHTTPRequestHandler):
     def _whole(self, body: dict[str, Any]) -> dict[str, Any]:
         words = WORDS[: body.get("max_tokens") or len(WORDS)]
         finish = "stop" if len(words) == len(WORDS) else "length"
-        message = {"role": "assistant", "content": "".join(words)}
+        hello = body["messages"][-1]["content"] == "Hello"
+        mute = self.mode == "silent" or (self.mode == "shy" and hello)
+        message = {"role": "assistant", "content": "" if mute else "".join(words)}
         usage = {
             "prompt_tokens": 7,
             "completion_tokens": len(words),

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmops_kernel.errors import UsageProblem
-from llmops_kernel.serve.loadtest import Goal, Load, Sample, load_test, percentile
+from llmops_kernel.serve.loadtest import (
+    Goal,
+    Load,
+    LoadTest,
+    Run,
+    Sample,
+    load_test,
+    percentile,
+    summarise,
+)
 from llmops_kernel.serve.servers.starting import start_server
 from llmops_kernel.serve.servers.stopping import key_of
 from llmops_kernel.serve.servers.wanted import Wanted
@@ -39,12 +48,80 @@ def test_an_engine_that_batches(liar: Liar) -> None:
 
 
 def test_an_engine_that_does_not_batch_is_named(liar: Liar) -> None:
-    with serving(liar("serial", pause=0.01)) as goal:
+    with serving(liar("serial", pause=0.02)) as goal:
         test = load_test(goal, [Load(1, requests=4), Load(8, requests=16)], prompts=PROMPTS)
     assert test.batches is False
     assert any("does not batch" in note for note in test.notes)
     one, eight = test.rows
     assert eight.ttft_p50_s > 3 * one.ttft_p50_s  # type: ignore[operator]
+
+
+def streamed(clients: int, *streams: tuple[float, float, float]) -> Run:
+    """A run of answers, each sent, begun and ended at these seconds."""
+    samples = [
+        Sample(
+            0,
+            sent,
+            sent=sent,
+            first=first,
+            last=last,
+            done=last,
+            tokens=8,
+            text="a b",
+            finish="stop",
+        )
+        for sent, first, last in streams
+    ]
+    return Run(Load(clients, requests=len(samples)), samples, max(each[2] for each in streams))
+
+
+def judged(*runs: Run) -> LoadTest:
+    return summarise(Goal("http://127.0.0.1:9/v1", "m"), runs)
+
+
+LONE = streamed(1, (0.0, 0.1, 1.1), (1.1, 1.2, 2.2))
+QUEUE = [(0.0, 0.1 + number, 1.1 + number) for number in range(8)]
+
+
+def test_long_answers_that_wait_for_each_other_are_told() -> None:
+    for runs in ((LONE, streamed(4, *QUEUE)), (streamed(4, *QUEUE),)):
+        found = judged(*runs)
+        assert found.batches is False
+        assert any("does not batch" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        # Shorter than the time to a first token: an engine that batches would look the same.
+        (
+            streamed(1, (0.0, 0.1, 0.12)),
+            streamed(4, *[(0.0, 0.1 + n / 10, 0.12 + n / 10) for n in range(8)]),
+        ),
+        (LONE, streamed(4, *QUEUE[:3])),
+        # Clients that had nothing to wait for.
+        (LONE, streamed(4, *[(n * 2.0, n * 2 + 0.1, n * 2 + 1.1) for n in range(8)])),
+        # One piece each.
+        (LONE, streamed(4, *[(0.0, 0.1 + n, 0.1 + n) for n in range(8)])),
+    ],
+)
+def test_too_few_or_too_short_answers_are_no_verdict(runs: tuple[Run, ...]) -> None:
+    found = judged(*runs)
+    assert found.batches is None
+    assert [note for note in found.notes if "batch" in note] == [
+        "Whether this engine batches: too few or too short answers to tell. Give it more "
+        "requests, or more tokens of an answer."
+    ]
+
+
+def test_short_answers_that_overlap_are_a_verdict() -> None:
+    assert judged(streamed(4, *[(0.0, 0.1, 0.12)] * 4)).batches is True
+
+
+def test_one_client_is_no_question() -> None:
+    found = judged(LONE)
+    assert found.batches is None
+    assert found.notes == ()
 
 
 def test_half_answers_under_status_200_are_not_complete(liar: Liar) -> None:

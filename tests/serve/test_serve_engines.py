@@ -235,7 +235,7 @@ def test_urls_that_are_refused(url: str, said: str) -> None:
 
 
 def test_attaching_asks_first(liar: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(EngineFailed, match="does not answer"):
+    with pytest.raises(EngineFailed, match="No server answers there"):
         attach("mine", "http://127.0.0.1:9", model="m")
     record = start_server(str(liar()), wanted=Wanted(wait_s=20.0)).record
     monkeypatch.setenv("ITS_KEY", key_of(record))

@@ -24,8 +24,16 @@ _UP = {"up", "good", "positive", "thumbs_up", "like", "yes", "right", "correct"}
 _DOWN = {"down", "bad", "negative", "thumbs_down", "dislike", "no", "wrong", "incorrect"}
 
 
-def form_of(row: Source) -> str:
+UNKNOWN_FORM = "the form of the row is not known"
+
+
+def form_of(row: Source, columns: Mapping[str, str] | None = None) -> str:
     """Return the form a row has, by its fields.
+
+    Args:
+        row: Field by field.
+        columns: Names of fields by what they hold; where they name question and answer, the form
+            is that of a table.
 
     Raises:
         WrongRow: None is known.
@@ -35,15 +43,19 @@ def form_of(row: Source) -> str:
         return "messages"
     if "conversations" in fields:
         return "sharegpt"
+    named = columns or {}
+    if {"text", "prompt"} & set(named) and {"label", "completion"} & set(named):
+        return "csv"
     if {"rating", "score", "feedback", "correction"} & fields and {"output", "response"} & fields:
         return "feedback"
     if "instruction" in fields and "output" in fields:
         return "alpaca"
     if {"prompt", "completion"} <= fields:
         return "prompt-completion"
-    if _first(row, _CSV["text"]) and _first(row, _CSV["label"]):
+    names = {_ALIASES.get(key, key): (value,) for key, value in named.items()}
+    if all(_first(row, names.get(what, _CSV[what])) for what in ("text", "label")):
         return "csv"
-    raise WrongRow("the form of the row is not known", shown(", ".join(sorted(fields))))
+    raise WrongRow(UNKNOWN_FORM, shown(", ".join(sorted(fields))))
 
 
 def row_of(
@@ -151,9 +163,11 @@ _CSV = {
 }  # fmt: skip
 
 
+_ALIASES = {"prompt": "text", "completion": "label"}
+
+
 def _csv(row: Source, line: int, columns: Mapping[str, str]) -> Row:
-    aliases = {"prompt": "text", "completion": "label"}
-    named = {aliases.get(key, key): value for key, value in columns.items()}
+    named = {_ALIASES.get(key, key): value for key, value in columns.items()}
     values = [
         row.get(named[what]) if what in named else _first(row, names)
         for what, names in _CSV.items()

@@ -21,6 +21,7 @@ class Manifest:
         examples: For each reason a few line numbers (never contents).
         personal: Personal data that was found, by kind.
         personal_policy: What was done about it.
+        near_copies: Evaluation rows that differ from a training row by a word or two.
         conflicts: Questions that have several answers.
         labels: Rows by class, most frequent first (``task: classify``).
         train_sha256: Hash of the rows to train on, as written.
@@ -38,6 +39,7 @@ class Manifest:
     examples: dict[str, list[int]] = field(default_factory=dict)
     personal: dict[str, int] = field(default_factory=dict)
     personal_policy: str = "keep"
+    near_copies: int = 0
     conflicts: int = 0
     labels: dict[str, int] = field(default_factory=dict)
     train_sha256: str = ""

@@ -7,9 +7,10 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from llmops_kernel.errors import UsageProblem
+from llmops_kernel.errors import UsageProblem, nearest
 from llmops_kernel.finetune.data.alike import Alike
-from llmops_kernel.finetune.data.forms import form_of, row_of
+from llmops_kernel.finetune.data.copies import near_copies
+from llmops_kernel.finetune.data.forms import UNKNOWN_FORM, form_of, row_of
 from llmops_kernel.finetune.data.manifest import Manifest
 from llmops_kernel.finetune.data.personal import mask_personal
 from llmops_kernel.finetune.data.reading import RECORD, digest_of, rows_in
@@ -70,6 +71,7 @@ def prepare(spec: FineTuneSpec, folder: Path, *, store: Store | None = None) -> 
         examples=_lines_of(problems),
         personal=dict(personal),
         personal_policy=data.personal,
+        near_copies=len(near_copies(train, held_out)),
         conflicts=_conflicts([*train, *held_out]),
         labels=dict(Counter(row.label for row in train if row.label).most_common()),
         train_sha256=_write(folder / "train.jsonl", train),
@@ -94,17 +96,41 @@ def _read(
         sources = rows_in(path, problems, limit=data.limit)
     rows: list[Row] = []
     known = "messages" if form == "traces" else form
+    seen: dict[str, None] = {}
     for line, fields in sources:
+        seen.update(dict.fromkeys(fields))
         try:
             if known == "auto":
-                known = form_of(fields)
+                known = form_of(fields, data.columns)
             made = row_of(
                 fields, line, known, task=spec.task, columns=data.columns, group=data.group
             )
             rows.append(made)
         except WrongRow as wrong:
             problems.append(Problem(line, wrong.reason, "", wrong.detail))
+    _check_names(data, seen, problems, rows)
     return rows, form if form == "traces" else known
+
+
+def _check_names(
+    data: DataSpec, seen: Iterable[str], problems: list[Problem], rows: list[Row]
+) -> None:
+    """Refuse names of fields that no row has; where no row is left anyway, say so as a reason."""
+    known = list(seen)
+    asked = {f"data.columns.{what}": name for what, name in data.columns.items()}
+    if data.group:
+        asked["data.group"] = data.group
+    for what, name in asked.items():
+        if not known or name in known:
+            continue
+        told = f"{what} names {name!r}{nearest(name, known)}; the rows have {', '.join(known)}"
+        if rows:
+            raise UsageProblem(
+                "A field that the specification names is in no row",
+                detail=told,
+                hint="Name the fields as the rows have them, letter by letter",
+            )
+        problems.insert(0, Problem(0, "a field that is named is in no row", "", told))
 
 
 def _scanned(
@@ -114,18 +140,32 @@ def _scanned(
     secrets, kept = Secrets(), []
     for row in rows:
         text = row.text
-        if secrets.redact(text) != text:
+        if any(secrets.redact(each) != each for each in (text, *row.texts())):
             problems.append(Problem(row.line, "the row holds a secret"))
             continue
-        _, found = mask_personal(text)
+        found = _personal(row)
         personal.update(found)
         if found and data.personal == "drop":
             problems.append(Problem(row.line, "the row holds personal data"))
         elif found and data.personal == "mask":
-            kept.append(row.with_texts(lambda each: mask_personal(each)[0]))
+            masked = row.with_texts(lambda each: mask_personal(each)[0])
+            # What stands partly in one text and partly in another is only found in the whole.
+            if _personal(masked):
+                problems.append(Problem(row.line, "personal data of the row cannot be masked"))
+            else:
+                kept.append(masked)
         else:
             kept.append(row)
     return kept
+
+
+def _personal(row: Row) -> Counter[str]:
+    """Return what is found in a row, by kind: in each of its texts, and in their whole."""
+    found: Counter[str] = Counter()
+    texts = (row.prompt, row.completion) if not row.messages else row.texts()
+    for each in texts:
+        found.update(mask_personal(each)[1])
+    return found | mask_personal(row.text)[1]
 
 
 def _without_repeats(rows: list[Row], data: DataSpec, problems: list[Problem]) -> list[Row]:
@@ -170,11 +210,21 @@ def _given(spec: FineTuneSpec, problems: list[Problem], personal: Counter[str]) 
 
 def _nothing(problems: Sequence[Problem]) -> UsageProblem:
     counts = Counter(problem.reason for problem in problems).most_common(3)
-    told = "; ".join(f"{number} x {reason}" for reason, number in counts)
+    told = [f"{number} x {reason}" for reason, number in counts]
+    # The first of each reason tells what was found in place of what was looked for.
+    details = [each.detail for each in problems if each.detail and not each.line][:1]
+    unknown = next((p for p in problems if p.reason == UNKNOWN_FORM), None)
+    hint = "Look at data.path and data.format (messages, prompt-completion, csv, ...)"
+    if unknown is not None:
+        details.append(f"the fields are {unknown.detail}")
+        hint = (
+            "Name the fields of question and answer with data.columns: {text: ..., label: ...}, "
+            "or the form with data.format"
+        )
     return UsageProblem(
         "No row is left to train on",
-        detail=told,
-        hint="Look at data.path and data.format (messages, prompt-completion, csv, ...)",
+        detail="; ".join([*details, *told]) or "the source holds no row",
+        hint=hint,
     )
 
 

@@ -35,13 +35,22 @@ def trace_rows(
         UsageProblem: The file cannot be read.
     """
     spans = _recorded(store, limit) if path == RECORD else rows_of(path, problems)
+    calls = others = 0
     for number, span in spans:
         if span.get("kind") != "llm":
+            others += 1
+            if "kind" not in span:
+                problems.append(Problem(number, "the line is no span of a trace"))
             continue
+        calls += 1
         try:
             yield number, _row(span)
         except WrongRow as wrong:
             problems.append(Problem(number, wrong.reason, "", wrong.detail))
+    if not calls:
+        where = "the record" if path == RECORD else "the file"
+        told = f"{where} holds no call of a model (kind: llm) among {others} spans"
+        problems.insert(0, Problem(0, "no span is a call of a model", "", told))
 
 
 def _row(span: dict[str, Any]) -> dict[str, Any]:

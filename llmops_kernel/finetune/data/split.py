@@ -50,7 +50,7 @@ def split(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Row], l
         clusters = _clusters(parent)
         chosen = _drawn(clusters, target, seed)
         if not chosen and len(clusters) > 1:
-            chosen.update(min(_shuffled(clusters, seed), key=len))
+            chosen.update(sorted(_shuffled(clusters, seed), key=len)[0])
         if not chosen or len(chosen) == len(rows):
             raise UsageProblem(
                 "No row is left for evaluation: all rows are alike or of one group",
@@ -113,10 +113,7 @@ def _of_kinds(rows: Sequence[Row], clusters: Clusters, target: int, seed: int) -
         return True
 
     order = _shuffled(clusters, seed)
-    larger = []
-    for places in order:
-        if len(chosen) + len(places) > target or not take(places):
-            larger.append(places)
+    larger = [places for places in order if len(chosen) + len(places) > target or not take(places)]
     for places in sorted(larger, key=len):
         if 2 * len(chosen) >= target:
             break

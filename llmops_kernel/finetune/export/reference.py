@@ -20,6 +20,16 @@ PROMPTS = (
 )
 
 
+def prompts_of(probes: Sequence[Any] | None) -> list[Any]:
+    """Return the prompts of a parity test: a run's probes, and of `PROMPTS` what lacks to as many.
+
+    Rows of the data would do as well, but what is compared is kept and given away with the model.
+    """
+    found = list(probes or ())
+    more = [each for each in PROMPTS if each not in found]
+    return found + more[: max(len(PROMPTS) - len(found), 0)]
+
+
 def reference(
     folder: Path,
     prompts: Sequence[str | Sequence[dict[str, str]]] = PROMPTS,

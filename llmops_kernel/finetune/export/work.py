@@ -64,8 +64,9 @@ class Work:
 
     def _refer(self) -> None:
         """Write what the merged model answers, for `finetune.parity`."""
-        prompts = self.setting("probes", None) or reference.PROMPTS
-        answers = reference.reference(self._folder, prompts)
+        answers = reference.reference(
+            self._folder, reference.prompts_of(self.setting("probes", None))
+        )
         text = json.dumps(answers, ensure_ascii=False, indent=1)
         (self.out / "reference.json").write_text(text + "\n", encoding="utf-8")
 

@@ -40,7 +40,7 @@ def run_exports(
             Each is also looked for under ``spec``.
         checkpoint: The trained adapter or model, with its tokenizer.
         out: The folder for ``adapter/``, ``gguf-adapter/``, ``merged/``, ``gguf/``, ``awq/``,
-            ``gptq/``, ``Modelfile``, and ``reference.json`` and ``parity.json`` where there is GGUF.
+            ``gptq/``, ``Modelfile``, and ``reference.json`` and ``parity.json`` with GGUF.
         emit: Called with an event as each export starts and ends.
 
     Returns:

@@ -49,10 +49,10 @@ def main(argv: Sequence[str]) -> int:
     except LLMOpsError as error:
         return _tell(job, Ended(layout.FAILED, error.message, detail=error.detail, hint=error.hint))
     except BaseException as error:  # noqa: BLE001 - of any library: it is told, and the exit code says it
-        ended = classified(error)  # first: where the log's disk is full, printing fails as well
+        told = classified(error)  # first: where the log's disk is full, printing fails as well
         with contextlib.suppress(OSError):
             traceback.print_exc()
-        return _tell(job, ended)
+        return _tell(job, told)
 
 
 def _work(job: Job, *, only_preflight: bool) -> None:

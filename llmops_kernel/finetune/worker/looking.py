@@ -5,17 +5,55 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from llmops_kernel.finetune.worker.encode import MASKED
+from llmops_kernel.finetune.worker.encode import MASKED, Encoder, cut, encode_all
+from llmops_kernel.finetune.worker.verdict import refuse_if_fatal
 
 if TYPE_CHECKING:
     from llmops_kernel.finetune.worker.checks import Preflight
-    from llmops_kernel.finetune.worker.encode import Encoded, Encoder
+    from llmops_kernel.finetune.worker.encode import Encoded
     from llmops_kernel.finetune.worker.job import Job
 
 _SHOWN_ROWS = 3
 _SHOWN_TOKENS = 400
-_MOSTLY = 0.6  # share of learnt tokens from which a person should look
+_MOSTLY = 0.6  # share of learnt tokens in chats beyond which the masks are probably wrong
 _OUTLIER = 2.0  # times the 99th percentile
+
+
+def read_rows(job: Job, tokenizer: Any, found: Preflight) -> dict[str, Encoded]:
+    """Check data and template, and return the rows of ``train`` and ``eval`` as tokens, whole.
+
+    Raises:
+        Ended: They cannot be told apart into what is learnt and what is not.
+    """
+    encoder = Encoder(tokenizer, loss_on=job.train["loss_on"], system=job.run["template"]["system"])
+    check_data(job, found)
+    if job.run["task"] != "completion":
+        check_template(encoder, tokenizer, found, source=job.run["template"]["source"])
+        refuse_if_fatal(job, found)
+    return {name: encode_all(encoder, job.rows(name)) for name in ("train", "eval")}
+
+
+def check_rows(
+    job: Job, whole: dict[str, Encoded], base: Any, tokenizer: Any, found: Preflight
+) -> tuple[dict[str, Encoded], int]:
+    """Check lengths, masks and ends; return the rows as they are cut, and the longest allowed.
+
+    Args:
+        job: The job.
+        whole: The rows as tokens.
+        base: Has the ``config`` and the ``generation_config`` of the base.
+        tokenizer: Its tokenizer.
+        found: Takes what is found.
+    """
+    limit = getattr(base.config.get_text_config(), "max_position_embeddings", None)
+    length = choose_length(job, whole["train"].lengths, limit, found)
+    rows = {name: cut(each, length) for name, each in whole.items()}
+    for name, each in rows.items():
+        if whole[name]:
+            check_cuts(job, name, whole[name], each, found)
+    check_masks(job, rows["train"], tokenizer, found)
+    check_ends(rows["train"], base, tokenizer, found)
+    return rows, length
 
 
 def check_data(job: Job, found: Preflight) -> None:
@@ -34,6 +72,15 @@ def check_data(job: Job, found: Preflight) -> None:
         detail="; ".join([kept, *told]),
         hint="Look at the lines in data/manifest.json" if state == "warn" else "",
     )  # fmt: skip
+    # Runs that were prepared before this was counted do not have it.
+    if copies := manifest.get("near_copies", 0):
+        found.add(
+            "split", "warn", "Rows of the evaluation nearly repeat rows of the training",
+            detail=f"{copies / manifest['eval']:.0%} of the evaluation rows differ from a training "
+            "row by a word or two",
+            hint="data.group names what keeps rows of one template, customer or document on one "
+            "side; as it is, the evaluation is too good",
+        )  # fmt: skip
     if manifest["personal"] and manifest["personal_policy"] == "keep":
         told = [f"{number} x {kind}" for kind, number in manifest["personal"].items()]
         found.add(
@@ -42,7 +89,9 @@ def check_data(job: Job, found: Preflight) -> None:
         )  # fmt: skip
 
 
-def check_template(encoder: Encoder, tokenizer: Any, found: Preflight) -> None:
+def check_template(
+    encoder: Encoder, tokenizer: Any, found: Preflight, *, source: str = "tokenizer"
+) -> None:
     """Check that the template can be trained with and served with."""
     template = tokenizer.chat_template
     if not template:
@@ -54,9 +103,22 @@ def check_template(encoder: Encoder, tokenizer: Any, found: Preflight) -> None:
     text = template.get("default", "") if isinstance(template, dict) else template
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     found.figures["template_sha256"] = digest
-    ask = [{"role": "user", "content": "Hello"}]
-    with_cue = tokenizer.apply_chat_template(ask, tokenize=False, add_generation_prompt=True)
-    without = tokenizer.apply_chat_template(ask, tokenize=False, add_generation_prompt=False)
+    ask = encoder.messages({"messages": [{"role": "user", "content": "Hello"}]})
+    try:
+        with_cue, without = (
+            tokenizer.apply_chat_template(ask, tokenize=False, add_generation_prompt=cue)
+            for cue in (True, False)
+        )
+    except Exception as error:  # noqa: BLE001 - a template may raise whatever it likes
+        where = "the base's own template" if source == "tokenizer" else source
+        line = getattr(error, "lineno", None)
+        found.add(
+            "template", "stop",
+            "The chat template cannot be read" if line else "The chat template refuses a question",
+            detail=f"{where}{f', line {line}' if line else ''}: {str(error)[:400]}", fatal=True,
+            hint="Correct the template, or name another with template.source",
+        )  # fmt: skip
+        return
     if with_cue == without:
         found.add(
             "template", "stop", "The chat template ignores add_generation_prompt",
@@ -89,8 +151,11 @@ def check_masks(job: Job, rows: Encoded, tokenizer: Any, found: Preflight) -> No
                   detail=f"{detail}, {rows.beyond:,} stand before the first answer",
                   hint="Mark answers with {% generation %} in a template of your own")  # fmt: skip
     elif loss_on != "all" and share > _MOSTLY:
-        found.add("labels", "warn", "Most tokens are learnt", detail=detail,
-                  hint="In order where answers are long; else look at the token view")  # fmt: skip
+        # A text's end may well be longer than its start; a chat's answers seldom are.
+        chats = loss_on == "assistant" and job.run["task"] != "completion"
+        found.add("labels", "stop" if chats else "warn", "Most tokens are learnt", detail=detail,
+                  hint="Look at the token view: is it only answers? Where they are that long, "
+                  "preflight.on_fail: warn goes on")  # fmt: skip
     else:
         found.add("labels", "ok", "Only what should be learnt is learnt", detail=detail)
 

@@ -26,11 +26,6 @@ def check_exports(job: Job, found: Preflight) -> None:
     """Check that what is asked for can be made from this base, on this machine."""
     if not job.run["export"]:
         return
-    base = Path(job.run["base"])
-    if not base.is_dir():
-        found.add("exports", "warn", "Whether the exports can be made was not looked at",
-                  detail="the base comes from the hub")  # fmt: skip
-        return
     planned = _planned(job)
     found.figures["exports"] = planned
     refused = [each for each in planned if each["state"] == "refused"]
@@ -47,6 +42,9 @@ def check_exports(job: Job, found: Preflight) -> None:
         said = "None of the exports can" if nothing else "An export cannot"
         found.add("exports", "stop" if nothing else "warn", f"{said} be made on this machine",
                   detail=_reasons(absent), hint=absent[0]["hint"])  # fmt: skip
+    elif not Path(job.run["base"]).is_dir() and job.run["export"] != ["adapter"]:
+        found.add("exports", "warn", "Whether the exports can be made was not looked at",
+                  detail="the base comes from the hub")  # fmt: skip
     else:
         found.add("exports", "ok", "The exports can be made",
                   detail=", ".join(each["export"] for each in planned))  # fmt: skip
@@ -129,9 +127,14 @@ def check_memory(job: Job, base: Base, trainer: Any, found: Preflight) -> None:
     found.figures |= {
         "memory": parts, "parameters": base.parameters, "trainable": trainable,
         "precision": base.precision, "checkpointing": base.checkpointing,
-        "entropy_share": base.entropy, "device": _device(base),
+        "entropy_share": base.entropy, "device": device_name(gpu=base.gpu),
     }  # fmt: skip
-    limit, whose = _memory_limit(job, base)
+    limit, whose = memory_limit(job, gpu=base.gpu)
+    judge_memory(parts, limit, whose, found)
+
+
+def judge_memory(parts: dict[str, int], limit: int, whose: str, found: Preflight) -> None:
+    """Compare an estimate with the bytes there are."""
     detail = f"{_gib(parts['low'])} to {_gib(parts['high'])} estimated, {_gib(limit)} {whose}"
     hint = "Use a smaller batch with more accumulate, a shorter max_length, or method: lora"
     if parts["low"] > limit:
@@ -152,7 +155,7 @@ def check_dry_run(job: Job, base: Base, trainer: Any, found: Preflight) -> None:
         found.add("dry run", "stop", "The loss is not a number on the longest batch", fatal=True,
                   hint="Try precision: fp32, and look at the rows")  # fmt: skip
         return
-    limit, whose = _memory_limit(job, base)
+    limit, whose = memory_limit(job, gpu=base.gpu)
     peak = f"{_gib(measured['peak'])} at most, {_gib(limit)} {whose}"
     batch = f"{measured['rows']} rows of {measured['longest']} tokens"
     if measured["peak"] > limit:
@@ -177,9 +180,9 @@ def _check_time(job: Job, trainer: Any, measured: dict[str, Any], found: Preflig
     price = float(limits["gpu_hour_usd"] or 0)
     usd = seconds / 3_600 * price
     found.figures |= {"estimated_s": round(seconds, 1), "estimated_usd": round(usd, 4)}
-    detail = f"about {_time(seconds)} for {steps:,} steps"
+    detail = f"about {spell_time(seconds)} for {steps:,} steps"
     if limits["wall"]:
-        detail += f", limits.wall is {_time(limits['wall'])}"
+        detail += f", limits.wall is {spell_time(limits['wall'])}"
     if price:
         detail += f", about ${usd:.2f}"
     if limits["cost"] is not None and usd > float(limits["cost"]):
@@ -195,21 +198,23 @@ def _check_time(job: Job, trainer: Any, measured: dict[str, Any], found: Preflig
         found.add("time and cost", "ok", "Time and cost are within the limits", detail=detail)
 
 
-def _memory_limit(job: Job, base: Base) -> tuple[int, str]:
+def memory_limit(job: Job, *, gpu: bool) -> tuple[int, str]:
+    """Return the bytes a training may take, and whose they are."""
     limit = job.run["limits"]["memory"]
-    if base.gpu:
+    if gpu:
         import torch
 
-        total = int(torch.cuda.mem_get_info()[1])
-        return total, "on the GPU"
+        # Asking for what is free would take a part of it for good, beside a program that trains.
+        return int(torch.cuda.get_device_properties(0).total_memory), "on the GPU"
     total = memory_quota()
     if limit and limit < total:
         return int(limit), "allowed (limits.memory)"
     return total, "on this machine"
 
 
-def _device(base: Base) -> str:
-    if not base.gpu:
+def device_name(*, gpu: bool) -> str:
+    """Return what trains."""
+    if not gpu:
         return "CPU"
     import torch
 
@@ -220,7 +225,8 @@ def _gib(size: float) -> str:
     return f"{size / 2**30:.2f} GiB"
 
 
-def _time(seconds: float) -> str:
+def spell_time(seconds: float) -> str:
+    """Return seconds as a person says them."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"

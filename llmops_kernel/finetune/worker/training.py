@@ -13,14 +13,14 @@ import time
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
-from llmops_kernel.finetune.layout import REFUSED, STOPPED, write_json
+from llmops_kernel.finetune.layout import STOPPED, write_json
 from llmops_kernel.finetune.worker import looking, preflight
 from llmops_kernel.finetune.worker.answering import exactly_right
 from llmops_kernel.finetune.worker.checks import Preflight
-from llmops_kernel.finetune.worker.encode import Encoder, cut, encode_all
 from llmops_kernel.finetune.worker.job import Ended
 from llmops_kernel.finetune.worker.loading import load_base, load_tokenizer, looks_random
 from llmops_kernel.finetune.worker.trainer import trainer_of
+from llmops_kernel.finetune.worker.verdict import give_verdict, refuse_if_fatal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,39 +39,23 @@ def carry_out(job: Job, *, only_preflight: bool = False) -> None:
     Raises:
         Ended: It was refused or stopped.
     """
-    _write_packages(job)
+    write_packages(job)
     if job.folder.trained.exists() and not only_preflight:
-        _export(job, job.folder.read_json(job.folder.trained))  # trained before it was broken off
+        export(job, job.folder.read_json(job.folder.trained))  # trained before it was broken off
         return
     found = Preflight()
     tokenizer = load_tokenizer(job)
-    encoder = Encoder(
-        tokenizer,
-        loss_on=job.train["loss_on"],
-        system=job.run["template"]["system"],
-    )
-    looking.check_data(job, found)
-    if job.run["task"] != "completion":
-        looking.check_template(encoder, tokenizer, found)
-        _refuse_if_fatal(job, found)
-    whole = {name: encode_all(encoder, job.rows(name)) for name in ("train", "eval")}
+    whole = looking.read_rows(job, tokenizer, found)
     _stop_if_asked(job)
     base = _load(job, tokenizer, whole["train"])
-    limit = getattr(base.model.config.get_text_config(), "max_position_embeddings", None)
-    length = looking.choose_length(job, whole["train"].lengths, limit, found)
-    rows = {name: cut(each, length) for name, each in whole.items()}
-    for name, each in rows.items():
-        if whole[name]:
-            looking.check_cuts(job, name, whole[name], each, found)
-    looking.check_masks(job, rows["train"], tokenizer, found)
-    looking.check_ends(rows["train"], base.model, tokenizer, found)
+    rows, length = looking.check_rows(job, whole, base.model, tokenizer, found)
     if job.run["method"] != "full" and (why := looks_random(job, base)):
         found.add(
             "base", "stop", "LoRA cannot teach a base with random weights", detail=why, fatal=True,
             hint="Train the base whole first (method: full), then adapt it",
         )  # fmt: skip
     preflight.check_exports(job, found)
-    _refuse_if_fatal(job, found)
+    refuse_if_fatal(job, found)
     if job.run["backend_name"] == "unsloth":
         from llmops_kernel.finetune.worker.unsloth import check_settings
 
@@ -81,12 +65,12 @@ def carry_out(job: Job, *, only_preflight: bool = False) -> None:
     preflight.check_disk(job, found)
     if job.run["preflight"]["dry_run_steps"] and not found.stops(job.run["preflight"]["on_fail"]):
         preflight.check_dry_run(job, base, trainer, found)
-    _verdict(job, found)
+    give_verdict(job, found)
     if only_preflight:
         return
     _stop_if_asked(job)
     trained = _train(job, base, trainer, watch, rows)
-    _export(job, trained)
+    export(job, trained)
 
 
 def _stop_if_asked(job: Job) -> None:
@@ -201,7 +185,7 @@ def _gate(job: Job, metrics: dict[str, Any]) -> dict[str, Any] | None:
     return {"passed": passed, "detail": f"evaluation loss {before:.4f} before, {after:.4f} after"}
 
 
-def _export(job: Job, trained: dict[str, Any]) -> None:
+def export(job: Job, trained: dict[str, Any]) -> None:
     """Make the exports; what cannot be made is told and stops nothing else."""
     gate = trained.get("gate")
     if gate is not None and not gate["passed"]:
@@ -227,27 +211,6 @@ def _on_disk(base: str) -> str:
     return str(snapshot_download(base, local_files_only=True))
 
 
-def _refuse_if_fatal(job: Job, found: Preflight) -> None:
-    if any(check.fatal and check.state == "stop" for check in found.checks):
-        _verdict(job, found)
-
-
-def _verdict(job: Job, found: Preflight) -> None:
-    """Tell what the pre-flight found, and end here where it says stop."""
-    on_fail = job.run["preflight"]["on_fail"]
-    plain = found.plain(on_fail)
-    write_json(job.folder.preflight, plain)
-    estimate = found.figures.get("memory")
-    job.emit({"event": "preflight", **plain, "estimate": estimate})
-    if stops := found.stops(on_fail):
-        first = stops[0]
-        more = f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""
-        raise Ended(
-            REFUSED, f"{first.said[0].lower() if not first.said.startswith('LoRA') else 'L'}"
-            f"{first.said[1:]}", detail=f"{first.detail}{more}", hint=first.hint,
-        )  # fmt: skip
-
-
 def _answers_asked(job: Job) -> int:
     asked = job.run["eval"]["answers"]
     if asked is None:
@@ -262,7 +225,7 @@ def _drop_broken(folder: Path, whole: Path | None) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _write_packages(job: Job) -> None:
+def write_packages(job: Job) -> None:
     """Write the versions of all packages here, to make the environment again."""
     found = sorted(
         {f"{each.metadata['Name']}=={each.version}" for each in distributions()}, key=str.lower

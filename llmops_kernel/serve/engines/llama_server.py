@@ -55,7 +55,7 @@ class LlamaServer:
         """Return what it can do: everything that is asked here."""
         return Capabilities(
             batches=start.slots > 1,
-            lora="POST /lora-adapters",
+            lora="lora in each request" if start.lora else "",
             prefix_cache=True,
             tokenize="/tokenize",
             render="/apply-template",
@@ -98,5 +98,18 @@ class LlamaServer:
         if start.threads:
             argv += ["--threads", str(start.threads)]
         if start.lora:
-            argv += ["--lora", ",".join(start.lora.values()), "--lora-init-without-apply"]
+            # Loaded at scale 0: --lora-init-without-apply leaves them applied to requests that
+            # name none. And no prompts are kept outside their slot, where they would be found
+            # again for another adapter.
+            scaled = ",".join(f"{_plain(path)}:0" for path in start.lora.values())
+            argv += ["--lora-scaled", scaled, "--cache-ram", "0"]
         return Command((*argv, *start.extra), model=start.model.name)
+
+
+def _plain(path: str) -> str:
+    """Return a path as the program's list of adapters can hold it (raises `UsageProblem`)."""
+    if any(mark in path for mark in ',:"'):
+        raise UsageProblem(
+            "llama-server takes no adapter whose path has a comma, a colon or quotes", detail=path
+        )
+    return path

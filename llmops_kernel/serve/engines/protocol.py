@@ -18,7 +18,7 @@ class Capabilities:
 
     Attributes:
         batches: Whether it works on several requests at once.
-        lora: How adapters are changed while it runs; "" if they cannot be.
+        lora: How a request chooses among the adapters that are loaded; "" if none is.
         prefix_cache: Whether it keeps the keys and values of prompts that begin alike.
         tokenize: The path that turns text into token ids; "" if there is none.
         render: The path that renders messages with the chat template; "" if there is none.

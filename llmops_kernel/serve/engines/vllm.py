@@ -26,7 +26,7 @@ class Vllm:
         """Return what it can do."""
         return Capabilities(
             batches=True,
-            lora="POST /v1/load_lora_adapter" if start.lora else "",
+            lora="model in each request" if start.lora else "",
             prefix_cache=True,
             tokenize="/tokenize",
             metrics="/metrics",

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import aiohttp
 
 _LONGEST_LINE = 2**20
@@ -23,12 +25,16 @@ class Goal:
         model: The model's name there.
         key: The bearer key; "" for none.
         label: What to call it in results.
+        fields: Further fields of each request.
+        about: What is known of the server: ``engine``, ``file_type``, ``ready_s``.
     """
 
     url: str
     model: str
     key: str = field(default="", repr=False)
     label: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -42,6 +48,8 @@ class Sample:
         first: When its first token came; 0 if none did.
         last: When its last token came.
         done: When the answer had ended.
+        prompt_tokens: Prompt tokens as the server counts them; 0 if it does not.
+        cached: Those it had kept from earlier prompts; None if it does not tell.
         tokens: Output tokens: the server's count, else the pieces that came.
         text: The answer.
         finish: Why it ended, as the server says; "" if it does not.
@@ -56,6 +64,8 @@ class Sample:
     first: float = 0.0
     last: float = 0.0
     done: float = 0.0
+    prompt_tokens: int = 0
+    cached: int | None = None
     tokens: int = 0
     text: str = ""
     finish: str = ""
@@ -104,6 +114,7 @@ async def ask(
         "temperature": 0,
         "stream": True,
         "stream_options": {"include_usage": True},
+        **goal.fields,
     }
     headers = {"Authorization": f"Bearer {goal.key}"} if goal.key else {}
     sample.sent = time.monotonic()
@@ -138,14 +149,23 @@ async def _read(response: aiohttp.ClientResponse, sample: Sample) -> None:
         if not isinstance(chunk, dict):
             raise ValueError("an event is no object")
         usage = chunk.get("usage")
-        if isinstance(usage, dict) and isinstance(usage.get("completion_tokens"), int):
-            counted = usage["completion_tokens"]
+        if isinstance(usage, dict):
+            counted = _count(usage, "completion_tokens") or counted
+            sample.prompt_tokens = _count(usage, "prompt_tokens") or sample.prompt_tokens
+            details = usage.get("prompt_tokens_details")
+            if isinstance(details, dict):
+                sample.cached = _count(details, "cached_tokens")
         if text := _note(chunk, sample):
             sample.last = time.monotonic()
             sample.first = sample.first or sample.last
             pieces.append(text)
     sample.text = "".join(pieces)
     sample.tokens = counted or len(pieces)
+
+
+def _count(usage: dict[str, Any], name: str) -> int | None:
+    value = usage.get(name)
+    return value if isinstance(value, int) else None
 
 
 def _note(chunk: dict[str, Any], sample: Sample) -> str:

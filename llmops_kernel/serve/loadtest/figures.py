@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from llmops_kernel.serve.loadtest.client import Goal, Sample
     from llmops_kernel.serve.loadtest.loops import Run
+    from llmops_kernel.serve.loadtest.prefix import Prefix
 
-# Streams open at once below which an engine works them off one after the other.
+# Streams open at once from which an engine works on several.
 _BATCHES = 1.5
 _ENOUGH_CLIENTS = 4
+# That it does not is said of streams that wait for each other, and only of those that had to
+# overlap: a stream of twice the time to a first token is still open when the next one begins.
+_ENOUGH_STREAMS = 4
+_LONG_ENOUGH = 2.0
+_MOST_WAIT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,8 @@ class Row:
         tokens_per_s: Output tokens of complete answers a second.
         requests_per_s: Complete answers a second.
         streams_at_once: Answers that were arriving at the same time, on average.
+        prompt_tokens: Prompt tokens of complete answers, as the server counts them.
+        cached_prompt_tokens: Those it had kept from earlier prompts; None if it does not tell.
     """
 
     load: str
@@ -55,6 +63,8 @@ class Row:
     tokens_per_s: float
     requests_per_s: float
     streams_at_once: float
+    prompt_tokens: int = 0
+    cached_prompt_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +75,11 @@ class LoadTest:
         target: What was measured.
         rows: One for each load.
         notes: What a person should know; a line each.
-        batches: Whether the engine works on several requests at once; None if too few were sent.
+        batches: Whether the engine works on several requests at once; None where answers are too
+            few or too short to tell.
         runs: The raw samples.
+        prefix: Prompt tokens kept of prompts that begin alike; None if the engine does not tell.
+        about: What is known of the server: ``engine``, ``file_type``, ``ready_s``.
     """
 
     target: str
@@ -74,6 +87,8 @@ class LoadTest:
     notes: tuple[str, ...]
     batches: bool | None
     runs: tuple[Run, ...]
+    prefix: Prefix | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def row(self, clients: int = 0, rate: float = 0.0) -> Row:
         """Return the row of a load (raises `KeyError`)."""
@@ -101,6 +116,8 @@ class LoadTest:
             "rows": [asdict(row) for row in self.rows],
             "notes": list(self.notes),
             "batches": self.batches,
+            "prefix": None if self.prefix is None else asdict(self.prefix),
+            "server": dict(self.about),
         }
         if samples:
             found["samples"] = [
@@ -111,7 +128,7 @@ class LoadTest:
         return found
 
 
-def summarise(goal: Goal, runs: Sequence[Run]) -> LoadTest:
+def summarise(goal: Goal, runs: Sequence[Run], prefix: Prefix | None = None) -> LoadTest:
     """Return what a load test has found.
 
     Raises:
@@ -120,8 +137,16 @@ def summarise(goal: Goal, runs: Sequence[Run]) -> LoadTest:
     if not runs or not all(run.samples for run in runs):
         raise UsageProblem("A load test needs at least one request")
     rows = tuple(_row(run) for run in runs)
-    batches = _batches(rows)
-    return LoadTest(goal.label or goal.model, rows, _notes(rows, batches), batches, tuple(runs))
+    batches = _batches(rows, runs)
+    return LoadTest(
+        goal.label or goal.model,
+        rows,
+        _notes(rows, batches),
+        batches,
+        tuple(runs),
+        prefix,
+        goal.about,
+    )
 
 
 def percentile(values: Iterable[float], share: float) -> float | None:
@@ -162,7 +187,14 @@ def _row(run: Run) -> Row:
         tokens_per_s=sum(each.tokens for each in whole) / seconds,
         requests_per_s=len(whole) / seconds,
         streams_at_once=_at_once(whole),
+        prompt_tokens=sum(each.prompt_tokens for each in whole),
+        cached_prompt_tokens=_cached(whole),
     )
+
+
+def _cached(samples: Sequence[Sample]) -> int | None:
+    told = [each.cached for each in samples if each.cached is not None]
+    return sum(told) if told and len(told) == len(samples) else None
 
 
 def _kind(sample: Sample) -> str:
@@ -189,11 +221,43 @@ def _at_once(samples: Sequence[Sample]) -> float:
     return total / covered
 
 
-def _batches(rows: Sequence[Row]) -> bool | None:
-    many = [row for row in rows if row.clients >= _ENOUGH_CLIENTS and row.streams_at_once]
+def _batches(rows: Sequence[Row], runs: Sequence[Run]) -> bool | None:
+    """Say whether answers overlap; None if nothing can be said.
+
+    Streams that overlap show it. That they do not shows the contrary only where each of them was
+    long enough, and where most began when another one ended.
+    """
+    many = [pair for pair in zip(rows, runs, strict=True) if pair[0].clients >= _ENOUGH_CLIENTS]
     if not many:
         return None
-    return max(many, key=lambda row: row.clients).streams_at_once >= _BATCHES
+    row, run = max(many, key=lambda pair: pair[0].clients)
+    if row.streams_at_once >= _BATCHES:
+        return True
+    streams = [each for each in run.samples if each.complete and each.last > each.first]
+    span = percentile([each.last - each.first for each in streams], 0.5)
+    if span is None or len(streams) < _ENOUGH_STREAMS or span < _LONG_ENOUGH * _unloaded(runs):
+        return None
+    waited = sum(_waited(each, streams) for each in streams)
+    return None if waited < _MOST_WAIT * len(streams) else False
+
+
+def _unloaded(runs: Sequence[Run]) -> float:
+    """Return the seconds to a first token where no other answer is waited for."""
+    alone = [
+        each.ttft for run in runs if run.load.clients == 1 for each in run.samples if each.complete
+    ]
+    if (found := percentile(alone, 0.5)) is not None:
+        return found
+    return min(each.ttft for run in runs for each in run.samples if each.complete)
+
+
+def _waited(sample: Sample, streams: Sequence[Sample]) -> bool:
+    """Whether a request was there before another's answer began, and got its own after its end."""
+    return any(
+        sample.sent < other.first and other.last <= sample.first
+        for other in streams
+        if other is not sample
+    )
 
 
 def _notes(rows: Sequence[Row], batches: bool | None) -> tuple[str, ...]:
@@ -208,6 +272,11 @@ def _notes(rows: Sequence[Row], batches: bool | None) -> tuple[str, ...]:
         notes.append(
             "This engine does not batch: answers come one after the other, and each further client "
             "waits longer."
+        )
+    elif batches is None and any(row.clients >= _ENOUGH_CLIENTS for row in rows):
+        notes.append(
+            "Whether this engine batches: too few or too short answers to tell. Give it more "
+            "requests, or more tokens of an answer."
         )
     elif batches:
         notes.append("This engine batches: answers to several clients arrive at the same time.")

@@ -9,7 +9,14 @@ from llmops_kernel.errors import UsageProblem
 from llmops_kernel.serve.plan.figure import Figure
 from llmops_kernel.serve.plan.gpus import find_gpu
 from llmops_kernel.serve.plan.known import find_shape
-from llmops_kernel.serve.plan.money import BreakEven, Work, break_even, roofline, usd_per_million
+from llmops_kernel.serve.plan.money import (
+    BreakEven,
+    Work,
+    break_even,
+    full_at,
+    roofline,
+    usd_per_million,
+)
 from llmops_kernel.serve.plan.serving import ServingPlan, plan_serving
 from llmops_kernel.serve.plan.training import TrainingDemand, TrainingPlan, plan_training
 
@@ -74,11 +81,12 @@ def plan(
     versus: str = "",
     price: Price | None = None,
     training: TrainingDemand | None = None,
+    fill: bool = False,
 ) -> Planned:
     """Plan a model on a GPU.
 
     Args:
-        model: A name, a ``config.json`` or a folder that has one.
+        model: A known or registered name, a ``config.json`` or a folder that has one.
         gpu: A name, or a size in bytes.
         demand: What the server shall do.
         work: An average request, for throughput and break-even.
@@ -88,6 +96,8 @@ def plan(
         versus: The model to compare with, by name.
         price: Its price.
         training: How the model shall be trained, if it shall.
+        fill: Reckon throughput, dollars and capacity with as many sequences at once as fit, in
+            place of the demand's; what a server is bought for is many at once.
 
     Raises:
         UsageProblem: A name is unknown, a figure cannot be, or a comparison lacks one.
@@ -98,7 +108,7 @@ def plan(
     if tokens_per_second is not None:
         speed: Figure | None = Figure.exact(tokens_per_second, "given")
     else:
-        speed = roofline(serving, work)
+        speed = roofline(serving, work, full_at(serving) if fill else 0)
     hour = card.usd_per_hour
     if usd_per_hour is not None:
         hour = Figure.exact(usd_per_hour, "given")
@@ -106,7 +116,8 @@ def plan(
         hour = hour.times(demand.gpus)
     million = usd_per_million(hour, speed, busy) if hour is not None and speed is not None else None
     compared = None
-    if price is not None:
+    # Of what does not start nothing can be said but that it does not start.
+    if price is not None and (serving.fits or speed is not None):
         if hour is None or speed is None:
             raise UsageProblem(
                 "A comparison needs the GPU's price and a throughput",

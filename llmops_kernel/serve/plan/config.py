@@ -89,9 +89,28 @@ def shape_of(config: Mapping[str, Any], name: str = "model") -> Shape:
         window=window if windowed else 0,
         windowed_layers=windowed,
         positions=positions + 2 if family == "opt" else positions,
-        context=maybe("max_position_embeddings", "n_positions"),
+        context=_context(config, maybe("max_position_embeddings", "n_positions")),
         quantisation=_stored_as(config.get("quantization_config")),
     )
+
+
+def _context(config: Mapping[str, Any], tokens: int) -> int:
+    """Return how many tokens the model reads: some scalings stretch what the config says.
+
+    Where the scaling is none of these, ``max_position_embeddings`` has it in already (llama3).
+    """
+    scaling = config.get("rope_scaling") or config.get("rope_parameters")
+    if not isinstance(scaling, dict):
+        return tokens
+    factor = scaling.get("factor")
+    if not isinstance(factor, int | float) or isinstance(factor, bool) or factor < 1:
+        return tokens
+    kind = scaling.get("rope_type", scaling.get("type"))
+    if kind == "yarn":
+        before = scaling.get("original_max_position_embeddings")
+        made = int((before if isinstance(before, int) else tokens) * factor)
+        return max(tokens, made)
+    return int(tokens * factor) if kind in ("linear", "dynamic") else tokens
 
 
 def read_shape(path: Path) -> Shape:

@@ -21,12 +21,15 @@ class Gpu:
         bytes: Memory that a program is shown, in bytes: less than the number on the box.
         bandwidth: Bytes a second between memory and cores; 0 where it is not known.
         usd_per_hour: What an hour costs to rent; None where no price is given.
+        capability: Compute capability of an NVIDIA GPU (8.0 and up have bf16); 0 where it is not
+            known.
     """
 
     name: str
     bytes: float
     bandwidth: float = 0.0
     usd_per_hour: Figure | None = None
+    capability: float = 0.0
 
     @property
     def gib(self) -> float:
@@ -35,31 +38,35 @@ class Gpu:
 
 
 def _gpu(
-    name: str, gib: float, tb_s: float, usd: tuple[float, float, float] | None = None
+    name: str,
+    gib: float,
+    tb_s: float,
+    capability: float,
+    usd: tuple[float, float, float] | None = None,
 ) -> tuple[str, Gpu]:
     price = None if usd is None else Figure(*usd, _RENTED)
-    return name.lower(), Gpu(name, gib * GIB, tb_s * 1e12, price)
+    return name.lower(), Gpu(name, gib * GIB, tb_s * 1e12, price, capability)
 
 
 # Memory as a driver reports it with nothing running; the number on the box is a little more.
 _KNOWN = dict(
     (
-        _gpu("H100", 79.18, 3.35, (1.99, 3.00, 5.00)),
-        _gpu("H100-NVL", 93.11, 3.94),
-        _gpu("H200", 139.8, 4.8, (2.50, 4.00, 7.00)),
-        _gpu("B200", 178.3, 8.0),
-        _gpu("A100", 79.15, 2.04, (0.80, 1.50, 3.00)),
-        _gpu("A100-40GB", 39.4, 1.56),
-        _gpu("L40S", 44.4, 0.864),
-        _gpu("A6000", 47.4, 0.768),
-        _gpu("RTX-5090", 31.4, 1.79),
-        _gpu("RTX-4090", 23.6, 1.01),
-        _gpu("RTX-3090", 23.6, 0.936),
-        _gpu("L4", 22.0, 0.3),
-        _gpu("A10G", 22.0, 0.6),
-        _gpu("T4", 14.6, 0.32),
-        _gpu("V100", 15.8, 0.9),
-        _gpu("MI300X", 191.9, 5.3),
+        _gpu("H100", 79.18, 3.35, 9.0, (1.99, 3.00, 5.00)),
+        _gpu("H100-NVL", 93.11, 3.94, 9.0),
+        _gpu("H200", 139.8, 4.8, 9.0, (2.50, 4.00, 7.00)),
+        _gpu("B200", 178.3, 8.0, 10.0),
+        _gpu("A100", 79.15, 2.04, 8.0, (0.80, 1.50, 3.00)),
+        _gpu("A100-40GB", 39.4, 1.56, 8.0),
+        _gpu("L40S", 44.4, 0.864, 8.9),
+        _gpu("A6000", 47.4, 0.768, 8.6),
+        _gpu("RTX-5090", 31.4, 1.79, 12.0),
+        _gpu("RTX-4090", 23.6, 1.01, 8.9),
+        _gpu("RTX-3090", 23.6, 0.936, 8.6),
+        _gpu("L4", 22.0, 0.3, 8.9),
+        _gpu("A10G", 22.0, 0.6, 8.6),
+        _gpu("T4", 14.6, 0.32, 7.5),
+        _gpu("V100", 15.8, 0.9, 7.0),
+        _gpu("MI300X", 191.9, 5.3, 0.0),
     )
 )
 _SAME = {

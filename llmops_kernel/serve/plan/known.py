@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,12 +81,20 @@ def known_models() -> list[str]:
 
 
 def find_shape(model: str) -> Shape:
-    """Return the shape of a model by its name, its ``config.json`` or its folder.
+    """Return the shape of a model.
+
+    Args:
+        model: A known name, a registered one (``NAME`` or ``NAME@VERSION``), a ``config.json``, or
+            a folder that has one, by itself or in ``merged/``.
 
     Raises:
         UsageProblem: There is neither such a file nor such a name.
     """
+    from llmops_kernel.finetune.registry import Registry
+
     path = Path(model).expanduser()
+    if path.is_dir() and not (path / "config.json").exists():
+        return _of_exports(path, path.name)
     if path.suffix == ".json" or path.exists():
         return read_shape(path)
     name = _plain(model)
@@ -94,9 +103,25 @@ def find_shape(model: str) -> Shape:
     if name in _SPARSE:
         row, more = _SPARSE[name]
         return shape_of({**_config(row), **more}, name)
+    registry = Registry()
+    if model.partition("@")[0] in registry.names():
+        return _of_exports(registry.get(model).folder, model)
+    names = (*known_models(), *registry.names())
     raise UsageProblem(
-        f"The planner does not know the model {model!r}{nearest(name, known_models())}",
-        hint="Give the path of its config.json, or one of: " + ", ".join(known_models()),
+        f"The planner does not know the model {model!r}{nearest(name, names)}",
+        hint="Give a registered model, the path of its config.json, or one of: "
+        + ", ".join(known_models()),
+    )
+
+
+def _of_exports(folder: Path, name: str) -> Shape:
+    """Return the shape of what a training run has exported."""
+    if (folder / "merged" / "config.json").exists():
+        return replace(read_shape(folder / "merged"), name=name)
+    raise UsageProblem(
+        "The model's exports have no config.json",
+        detail=f"{name}: {folder}",
+        hint="Export merged, or give the config.json of the model it was trained on",
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _HOUR = 3_600
 _DAY = 86_400
+_MOST_AT_ONCE = 256  # what engines set for cards of less than 70 GiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +69,40 @@ class BreakEven:
         }
 
 
-def roofline(plan: ServingPlan, work: Work) -> Figure | None:
-    """Estimate the output tokens a second at the plan's concurrency; None without a bandwidth.
+def full_at(plan: ServingPlan) -> int:
+    """Return how many sequences at once fit; no more than engines run at once by default."""
+    return max(1, min(int(plan.max_concurrency.best), _MOST_AT_ONCE))
+
+
+def roofline(plan: ServingPlan, work: Work, at_once: int = 0) -> Figure | None:
+    """Estimate the output tokens a second; None without a bandwidth, or where nothing runs.
 
     Every step reads all (active) weights once and the keys and values of each sequence. Engines
     reach 40 to 85 % of that bound; prompts are not counted.
+
+    Args:
+        plan: Model, GPU and demand.
+        work: An average request.
+        at_once: Sequences at once; 0 for as many as the plan was asked for.
     """
     if not plan.gpu.bandwidth or not plan.fits:
         return None
     shape, active = plan.shape, 1.0
+    running = at_once or plan.demand.concurrency
     if shape.experts:
         # Few sequences touch few experts, many touch all of them.
-        share = min(1.0, plan.demand.concurrency * shape.active_experts / shape.experts)
+        share = min(1.0, running * shape.active_experts / shape.experts)
         idle = shape.expert_parameters * (1 - share)
         active = 1 - idle / shape.parameters
     length = work.input_tokens + work.output_tokens // 2
-    kv = plan.kv_per_token * length * plan.demand.concurrency
+    kv = plan.kv_per_token * length * running
     per_step = plan.weights.best * active + kv
-    bound = plan.demand.concurrency * plan.gpu.bandwidth / per_step
+    bound = running * plan.gpu.bandwidth / per_step
     return Figure(
-        bound * 0.4, bound * 0.6, bound * 0.85, "memory bandwidth; engines reach 40 to 85 % of it"
+        bound * 0.4,
+        bound * 0.6,
+        bound * 0.85,
+        f"{running:,} at once; memory bandwidth, of which engines reach 40 to 85 %",
     )
 
 

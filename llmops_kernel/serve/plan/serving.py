@@ -7,6 +7,7 @@ from math import floor
 from typing import TYPE_CHECKING, Any
 
 from llmops_kernel.serve.plan.figure import GIB, Figure
+from llmops_kernel.serve.plan.refusals import refusals, warnings
 from llmops_kernel.serve.plan.weights import bits_per_weight, dtype_named, weight_bytes
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class ServingPlan:
         kv_per_token: Bytes of one token's keys and values.
         kv_sequence: Bytes of one sequence of the full context.
         reason: Why it fits or not.
+        refusals: Why the engine would not start, whatever the memory.
+        warnings: What goes, but not as one might think.
     """
 
     shape: Shape
@@ -61,6 +64,8 @@ class ServingPlan:
     kv_per_token: float
     kv_sequence: float
     reason: str = field(default="")
+    refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def kv_needed(self) -> float:
@@ -79,13 +84,20 @@ class ServingPlan:
 
     @property
     def fits(self) -> bool:
-        """Whether it fits, by the best estimate."""
+        """Whether it fits, by the best estimate, and the engine takes what is asked."""
+        return not self.refusals and self.has_room
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the memory is enough, by the best estimate."""
         return self.kv_pool.best >= self.kv_needed
 
     @property
     def certain(self) -> bool:
         """Whether both ends of the estimate say the same."""
-        return (self.kv_pool.low >= self.kv_needed) == (self.kv_pool.high >= self.kv_needed)
+        return bool(self.refusals) or (self.kv_pool.low >= self.kv_needed) == (
+            self.kv_pool.high >= self.kv_needed
+        )
 
     @property
     def starts(self) -> bool:
@@ -136,6 +148,7 @@ class ServingPlan:
             "fits": self.fits,
             "certain": self.certain,
             "reason": self.reason,
+            "warnings": list(self.warnings),
         }
 
 
@@ -175,6 +188,8 @@ def plan_serving(shape: Shape, gpu: Gpu, demand: Demand) -> ServingPlan:
         kv_pool=pool,
         kv_per_token=shape.kv_bytes_per_token(each) / kv_spread,
         kv_sequence=shape.kv_bytes(demand.context, each) / kv_spread,
+        refusals=refusals(shape, gpu, demand, dtype),
+        warnings=warnings(shape, gpu, demand, dtype),
     )
     object.__setattr__(plan, "reason", _reason(plan))
     return plan
@@ -224,6 +239,8 @@ def _other(demand: Demand, used: Figure) -> Figure:
 def _reason(plan: ServingPlan) -> str:
     demand = plan.demand
     pool, one = plan.kv_pool.times(1 / GIB), plan.kv_sequence / GIB
+    if plan.refusals:
+        return f"{demand.engine} refuses it: {'; '.join(plan.refusals)}"
     if plan.kv_pool.best <= 0:
         return (
             f"Weights and activations alone need more than the GPU gives: {-pool.best:.2f} GiB "
@@ -235,7 +252,7 @@ def _reason(plan: ServingPlan) -> str:
             f"and {pool.text('GiB')} are left"
         )
     most = int(plan.max_concurrency.best)
-    if not plan.fits:
+    if not plan.has_room:
         return (
             f"{_sequences(demand.concurrency)} of {demand.context:,} tokens need "
             f"{plan.kv_needed / GIB:.2f} GiB of keys and values, and {pool.text('GiB')} are left: "

@@ -17,7 +17,7 @@ from llmops_kernel.serve.engines import Capabilities
 from llmops_kernel.serve.models import server_name
 from llmops_kernel.serve.record import Replica, ServerRecord
 from llmops_kernel.serve.servers.leftovers import alone
-from llmops_kernel.serve.servers.ready import Caller
+from llmops_kernel.serve.servers.ready import Caller, Unanswered, check_speaks, refused_key
 from llmops_kernel.serve.servers.wanted import Started, Wanted
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def attach(
     key_env: str = "",
     wanted: Wanted | None = None,
     engine: str = "attached",
-    batches: bool = True,
+    batches: bool = False,
 ) -> Started:
     """Register a server that runs already (vLLM, SGLang, TGI, LM Studio, ...) as ``local/NAME``.
 
@@ -50,18 +50,22 @@ def attach(
         batches: Whether it is known to work on several requests at once.
 
     Raises:
-        UsageProblem: The URL cannot be used, or the name is taken.
-        EngineFailed: It does not answer, or what it sends is no chat completion.
+        UsageProblem: The URL cannot be used, the name is taken, or the variable holds no key.
+        EngineFailed: Nobody answers there, it wants another key, or what it sends is no chat
+            completion or always the empty text.
     """
     wanted, name = wanted or Wanted(), server_name(name)
     base = checked_url(url)
     key = os.environ.get(key_env, "").strip() if key_env else ""
+    if key_env and not key:
+        raise UsageProblem("The variable of --key-env holds no key", detail=key_env,
+                           hint="Set it before the kernel or the command is started")  # fmt: skip
     with alone(name):
         if name in records.names():
             raise UsageProblem(f"local/{name} runs already", hint=f"%serve stop {name}")
         caller = Caller(base, key)
         served = model_at(caller, model)
-        caller.complete(served, [{"role": "user", "content": "Hello"}])
+        check_speaks(caller, served)
         identity = hashlib.sha256(f"{base}\n{served}".encode()).hexdigest()[:12]
         record = ServerRecord(
             name=name,
@@ -151,8 +155,29 @@ def checked_url(url: str) -> str:
 
 
 def model_at(caller: Caller, asked: str) -> str:
-    """Return what a model is called at a server (raises `UsageProblem` where that is not clear)."""
-    listed = caller.models()
+    """Return what a model is called at a server.
+
+    Args:
+        caller: Asks it.
+        asked: The name that was given; "" for the only one that it lists.
+
+    Raises:
+        UsageProblem: It has no such model, or which is meant is not clear.
+        EngineFailed: Nobody answers there, or not without another key.
+    """
+    listed, why = [], ""
+    try:
+        listed = caller.listed()
+    except Unanswered as error:
+        if not error.reached:
+            raise EngineFailed(
+                "No server answers there",
+                detail=f"{caller.url}: {error}",
+                hint="Look at host and port, and whether it has been started",
+            ) from error
+        if wants := refused_key(error, keyed=caller.keyed):
+            raise wants from error
+        why = f" ({error})"  # some list nothing
     if asked:
         if listed and asked not in listed and f"{asked}:latest" not in listed:
             raise UsageProblem(
@@ -163,7 +188,7 @@ def model_at(caller: Caller, asked: str) -> str:
     if len(listed) != 1:
         raise UsageProblem(
             "Which of the server's models is meant is not clear",
-            detail=f"it lists {', '.join(listed[:8]) or 'none'}",
+            detail=f"it lists {', '.join(listed[:8]) or 'none'}{why}",
             hint="Name it with --model",
         )
     return listed[0]

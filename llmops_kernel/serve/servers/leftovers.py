@@ -60,18 +60,43 @@ def cleaned(name: str) -> Iterator[None]:
         raise
 
 
-def end_leftovers(name: str) -> bool:
-    """End the processes of a start that was broken off; say whether there were any."""
+def end_leftovers(name: str, created: float | None = None) -> bool:
+    """End the processes of a start that was broken off; say whether there were any.
+
+    Args:
+        name: The server.
+        created: The start that is meant; None for any, which is for those who keep others out.
+    """
     path = records.folder_of(name) / records.STARTING
     try:
-        left = json.loads(path.read_text(encoding="utf-8"))
-        process = records.Process(int(left["pid"]), float(left["started"]))
+        text = path.read_text(encoding="utf-8")
+        process, start = _noted(text)
     except (OSError, ValueError, KeyError, TypeError):
-        path.unlink(missing_ok=True)
+        if created is None:
+            path.unlink(missing_ok=True)
+        return False
+    if created not in (None, start):
         return False
     found = processes.end(process)
-    path.unlink(missing_ok=True)
+    # Ending takes seconds: another start may have written its own note since.
+    with contextlib.suppress(OSError):
+        if path.read_text(encoding="utf-8") == text:
+            path.unlink()
     return found
+
+
+def start_noted(name: str) -> float | None:
+    """Return when the start that is going on, or was broken off, began; None if there is none."""
+    try:
+        path = records.folder_of(name) / records.STARTING
+        return _noted(path.read_text(encoding="utf-8"))[1]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _noted(text: str) -> tuple[Process, float]:
+    left = json.loads(text)
+    return records.Process(int(left["pid"]), float(left["started"])), float(left["created"])
 
 
 def note_starting(name: str, process: Process, created: float) -> None:
@@ -94,7 +119,7 @@ def forget_starting(name: str) -> None:
 
 
 def remove(name: str) -> None:
-    """Remove what is written down of a server; its log stays."""
+    """Remove what is written down of a server that had answered; its log stays."""
     folder = records.folder_of(name)
-    for file in (records.RECORD, records.KEY, records.USED, records.STARTING):
+    for file in (records.RECORD, records.KEY, records.USED):
         (folder / file).unlink(missing_ok=True)

@@ -29,10 +29,23 @@ _CLEAR_LEAD = 0.5
 _BROKEN_TEXT = "\N{REPLACEMENT CHARACTER}"
 # No connection, no HTTP, no JSON.
 _BROKEN = (OSError, ValueError, http.client.HTTPException)
+# Where a message may hold what the model has brought forth; thinking comes before the answer.
+_SAID = ("content", "reasoning_content", "reasoning", "tool_calls", "refusal")
+_OTHERWISE = ("What can you do?", "Count to five.")
 
 
 class Unanswered(Exception):
-    """A server did not answer, or not with JSON."""
+    """A server did not answer, or not with JSON.
+
+    Attributes:
+        status: The HTTP status; 0 if there was none.
+        reached: Whether anything came back.
+    """
+
+    def __init__(self, said: str, *, status: int = 0, reached: bool = True) -> None:
+        super().__init__(said)
+        self.status = status
+        self.reached = reached
 
 
 class Caller:
@@ -46,6 +59,7 @@ class Caller:
     def __init__(self, url: str, key: str = "") -> None:
         self.url = url.rstrip("/")
         self.root = self.url.removesuffix("/v1")
+        self.keyed = bool(key)
         self._headers = {"Content-Type": "application/json"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -68,23 +82,25 @@ class Caller:
         Raises:
             Unanswered: There is none.
         """
-        request = self._request(self.root + path, json.dumps(body).encode())
+        return self._ask(self._request(self.root + path, json.dumps(body).encode()), timeout_s)
+
+    def listed(self) -> list[str]:
+        """Return the names that ``/v1/models`` lists.
+
+        Raises:
+            Unanswered: There is no list.
+        """
+        found = self._ask(self._request(f"{self.url}/models"), _HEALTH_S)
         try:
-            with self._open(request, timeout=timeout_s) as response:
-                return json.loads(response.read(_MOST_BYTES))
-        except urllib.error.HTTPError as error:
-            said = error.read(500).decode("utf-8", "replace").strip()
-            raise Unanswered(f"HTTP {error.code}: {said}") from error
-        except _BROKEN as error:
-            raise Unanswered(f"{type(error).__name__}: {error}") from error
+            return [str(each["id"]) for each in found["data"]]
+        except (KeyError, TypeError) as error:
+            raise Unanswered("what it sends is no list of models") from error
 
     def models(self) -> list[str]:
         """Return the names that ``/v1/models`` lists; none if it does not say."""
         try:
-            with self._open(self._request(f"{self.url}/models"), timeout=_HEALTH_S) as response:
-                listed = json.loads(response.read(_MOST_BYTES))
-            return [str(each["id"]) for each in listed["data"]]
-        except (*_BROKEN, KeyError, TypeError):
+            return self.listed()
+        except Unanswered:
             return []
 
     def complete(
@@ -95,6 +111,20 @@ class Caller:
         Raises:
             EngineFailed: What came back is no chat completion.
         """
+        return str(self._message(model, messages, max_tokens)["content"] or "")
+
+    def speaks(self, model: str, prompt: str) -> bool:
+        """Whether a model says anything, or thinks anything, when it is asked this.
+
+        Raises:
+            EngineFailed: What came back is no chat completion.
+        """
+        message = self._message(model, [{"role": "user", "content": prompt}], _PROBE_TOKENS)
+        return any(message.get(each) for each in _SAID)
+
+    def _message(
+        self, model: str, messages: list[dict[str, str]], max_tokens: int
+    ) -> dict[str, Any]:
         body = {
             "model": model,
             "messages": messages,
@@ -105,10 +135,13 @@ class Caller:
         try:
             answer = self.post("/v1/chat/completions", body)
             choice = answer["choices"][0]
-            text, finish = choice["message"]["content"], choice["finish_reason"]
+            message, finish = dict(choice["message"]), choice["finish_reason"]
+            text = message["content"]
         except Unanswered as error:
-            raise EngineFailed("The engine does not answer", detail=str(error)) from error
-        except (KeyError, IndexError, TypeError) as error:
+            raise refused_key(error, keyed=self.keyed) or EngineFailed(
+                "The engine does not answer", detail=str(error)
+            ) from error
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise EngineFailed(
                 "The engine answers garbage", detail="what it sends is no chat completion"
             ) from error
@@ -117,12 +150,59 @@ class Caller:
                 "The engine answers garbage",
                 detail=f"content is {type(text).__name__}, finish_reason {finish!r}",
             )
-        return text or ""
+        return message
+
+    def _ask(self, request: urllib.request.Request, timeout_s: float) -> Any:
+        try:
+            with self._open(request, timeout=timeout_s) as response:
+                data = response.read(_MOST_BYTES)
+        except urllib.error.HTTPError as error:
+            said = error.read(500).decode("utf-8", "replace").strip()
+            raise Unanswered(f"HTTP {error.code}: {said}", status=error.code) from error
+        except urllib.error.URLError as error:
+            raise Unanswered(str(error.reason), reached=False) from error
+        except _BROKEN as error:
+            raise Unanswered(f"{type(error).__name__}: {error}", reached=False) from error
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise Unanswered(f"what it sends is no JSON: {error}") from error
 
     def _request(self, url: str, data: bytes | None = None) -> urllib.request.Request:
         if not url.startswith(("http://", "https://")):
             raise ValueError("no http URL")
         return urllib.request.Request(url, data=data, headers=self._headers)  # noqa: S310 - checked
+
+
+def refused_key(error: Unanswered, *, keyed: bool) -> EngineFailed | None:
+    """Return the error of a server that wants a key, or another one; None if it is about none."""
+    if error.status not in (401, 403):
+        return None
+    if keyed:
+        return EngineFailed("The server refuses the key", detail=str(error),
+                            hint="Look at what the variable of --key-env holds")  # fmt: skip
+    return EngineFailed("The server asks for a key", detail=str(error),
+                        hint="Put it into a variable, and name that with --key-env")  # fmt: skip
+
+
+def check_speaks(caller: Caller, model: str, prompts: tuple[str, ...] = ()) -> None:
+    """Let a server answer: to a greeting, and to something else if it says nothing to that.
+
+    Args:
+        caller: Asks it.
+        model: What the model is called there.
+        prompts: What else to ask.
+
+    Raises:
+        EngineFailed: It answers garbage, or the empty text each time.
+    """
+    asked = ("Hello", *(prompts or _OTHERWISE))
+    if not any(caller.speaks(model, each) for each in asked):
+        raise EngineFailed(
+            "The engine answers nothing",
+            detail=f"{len(asked)} of {len(asked)} answers are the empty text",
+            hint="Look at its log, and whether weights, chat template and --model are right",
+        )
 
 
 def wait_healthy(caller: Caller, path: str, *, ended: Callable[[], str], wait_s: float) -> None:
@@ -164,9 +244,12 @@ def check_answers(
     Raises:
         EngineFailed: It answers garbage, or otherwise than the trained model.
     """
-    caller.complete(model, [{"role": "user", "content": "Hello"}])
+    probes = _probes(reference)
+    # What the trained model itself answers with silence says nothing of the engine.
+    spoken = [each["messages"] for each in probes if each.get("messages") and each.get("answer")]
+    check_speaks(caller, model, tuple(each[-1]["content"] for each in spoken[:1]))
     found = {"probes": 0, "tokens": 0, "unclear": 0}
-    for probe in _probes(reference):
+    for probe in probes:
         if not probe.get("messages"):
             continue
         if able.tokenize and able.render:

@@ -10,13 +10,18 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from llmops_kernel.errors import EngineFailed, UsageProblem
+
+# As a module: it imports from this package, and may be the one that is imported first.
+from llmops_kernel.serve import adapters as lora
 from llmops_kernel.serve import record as records
 from llmops_kernel.serve.engines import choose_engine
-from llmops_kernel.serve.models import find_model, server_name
+from llmops_kernel.serve.filetype import file_type
+from llmops_kernel.serve.models import find_model, refuse_changed, server_name
 from llmops_kernel.serve.record import ServerRecord
 from llmops_kernel.serve.servers import process as processes
+from llmops_kernel.serve.servers.differing import differences
 from llmops_kernel.serve.servers.launching import key_in, launch, still_there, with_log
-from llmops_kernel.serve.servers.leftovers import alone, cleaned, forget_starting
+from llmops_kernel.serve.servers.leftovers import alone, cleaned, end_leftovers, forget_starting
 from llmops_kernel.serve.servers.ready import Caller, check_answers
 from llmops_kernel.serve.servers.wanted import Started, Wanted, read_back, written_down
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
     from llmops_kernel.serve.engines import Engine
     from llmops_kernel.serve.models import ServedModel
+    from llmops_kernel.serve.record import Adapter, Replica
 
 _DEFAULT_CONTEXT = 4_096
 
@@ -57,9 +63,12 @@ def start_server(
     model = replace(model, name=server_name(name or model.name))
     with alone(model.name):
         if (running := _running(model, chosen)) is not None:
-            return Started(running, fresh=False, checked={})
+            return _as_it_runs(running, wanted, say)
+        refuse_changed(asked)
         with cleaned(model.name):
-            return _start(model, chosen, wanted, say)
+            adapters = lora.find_adapters(wanted.lora, model, chosen.name, asked)
+            wanted = replace(wanted, lora={each.name: each.path for each in adapters})
+            return _start(model, chosen, wanted, adapters, say)
 
 
 def add_replicas(
@@ -88,6 +97,7 @@ def add_replicas(
         while len(living) < number:
             say(f"Starting replica {len(living) + 1} of {number}")
             replica, _ = launch(model, engine, wanted, record.created)
+            _refuse_stopped(record, replica)
             living.append(replica)
             record = record.with_(replicas=tuple(living))
             records.write_record(record)
@@ -97,13 +107,32 @@ def add_replicas(
         return record
 
 
+def _refuse_stopped(record: ServerRecord, replica: Replica) -> None:
+    """End a replica whose server was stopped while it came up: nothing may register it again."""
+    try:
+        same = records.read_record(record.name).created == record.created
+    except UsageProblem:
+        same = False
+    if not same:
+        end_leftovers(record.name, record.created)
+        assert replica.process is not None
+        processes.end(replica.process)
+        raise UsageProblem(f"local/{record.name} was stopped while it was scaled")
+
+
 def _start(
-    model: ServedModel, engine: Engine, wanted: Wanted, say: Callable[[str], None]
+    model: ServedModel,
+    engine: Engine,
+    wanted: Wanted,
+    adapters: tuple[Adapter, ...],
+    say: Callable[[str], None],
 ) -> Started:
     folder = records.folder_of(model.name)
     records.write_private(folder / records.KEY, "sk-local-" + secrets.token_urlsafe(24) + "\n")
     with contextlib.suppress(OSError):
         (folder / records.LOG).unlink()
+    if wanted.context > (own := model.context()) > 0:
+        say(f"{model.name} reads {own} tokens: beyond them its answers are worth nothing")
     wanted = replace(wanted, context=wanted.context or _context(model))
     say(f"Starting {engine.name} for {model.name}")
     began = time.monotonic()
@@ -111,10 +140,14 @@ def _start(
     _watch(model.name, created)
     replica, start = launch(model, engine, wanted, created)
     able = engine.capabilities(start)
-    caller = Caller(replica.url, key_in(model.name) if able.keyed else "")
+    key = key_in(model.name) if able.keyed else ""
+    caller = Caller(replica.url, key)
     served = engine.command(start).model
     try:
         checked = check_answers(caller, served, able, model.reference if wanted.parity else None)
+        checked["adapter_probes"] = lora.check_adapters(
+            replica.url, key, engine.name, served, able, adapters, parity=wanted.parity
+        )
         still_there(replica, model.name)
     except EngineFailed as error:
         raise with_log(error, model.name) from error
@@ -135,12 +168,25 @@ def _start(
         capabilities=asdict(able),
         start=written_down(model, wanted),
         ready_s=round(time.monotonic() - began, 3),
+        adapters=adapters,
+        file_type=file_type(model, engine.name),
     )
     (folder / records.USED).touch(mode=0o600)
     records.write_record(record)
     forget_starting(model.name)
     say(f"local/{model.name} is ready")
     return Started(record, fresh=True, checked=checked)
+
+
+def _as_it_runs(record: ServerRecord, wanted: Wanted, say: Callable[[str], None]) -> Started:
+    """Return a server that runs already, and say what was asked for in vain."""
+    differs = differences(wanted, record)
+    if differs:
+        say(
+            f"local/{record.name} runs already, otherwise than asked: {'; '.join(differs)}. "
+            f"To change it: llmops serve stop {record.name}, then start it again"
+        )
+    return Started(record, fresh=False, checked={}, differs=differs)
 
 
 def _context(model: ServedModel) -> int:

@@ -37,7 +37,7 @@ class Seen:
         record = self.record
         return {
             "name": record.name,
-            "model": record.source.rpartition("/")[2] or record.source,
+            "model": _shown(record),
             "engine": record.engine,
             "state": self.state,
             "answering": self.answering,
@@ -52,16 +52,22 @@ class Seen:
             "rss": self.rss,
             "ready_s": record.ready_s,
             "capabilities": record.capabilities,
+            "file_type": record.file_type,
+            "adapters": [{"name": each.name, "ref": each.ref} for each in record.adapters],
             "kept": record.owner is None,
             "idle_s": record.idle_s,
         }
 
 
-def stop_server(name: str) -> bool:
+def stop_server(name: str, created: float | None = None) -> bool:
     """Stop a server and forget it; say whether a process had run.
 
-    The record goes first, so that no further call is sent to it. Servers that somebody else runs
-    are only forgotten.
+    What is written down goes first, so that no further call is sent to it, and the name is free for
+    another start while the processes end. Servers that somebody else runs are only forgotten.
+
+    Args:
+        name: The server.
+        created: Stop only the server of this start; None for whichever there is.
 
     Raises:
         UsageProblem: There is no such server.
@@ -71,10 +77,11 @@ def stop_server(name: str) -> bool:
     except StoreError:
         remove(name)  # damaged: its processes cannot be known
         return end_leftovers(name)
-    (records.folder_of(name) / records.RECORD).unlink(missing_ok=True)
-    ended = [processes.end(each.process) for each in record.replicas if each.process is not None]
-    ended.append(end_leftovers(name))  # a replica that was about to be
+    if created not in (None, record.created):
+        return False
     remove(name)
+    ended = [end_leftovers(name, record.created)]  # a replica that was about to be
+    ended += [processes.end(each.process) for each in record.replicas if each.process is not None]
     return any(ended)
 
 
@@ -147,6 +154,13 @@ def key_of(record: ServerRecord) -> str:
         return (records.folder_of(record.name) / records.KEY).read_text(encoding="utf-8").strip()
     except OSError:
         return ""
+
+
+def _shown(record: ServerRecord) -> str:
+    """Return what a server serves, in a word: a file's name, or what its owner calls the model."""
+    if record.attached:
+        return record.model
+    return record.source.rpartition("/")[2] or record.source
 
 
 def _healthy(record: ServerRecord, url: str) -> bool:

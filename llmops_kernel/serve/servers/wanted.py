@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from llmops_kernel.serve.engines import engine_named
 from llmops_kernel.serve.models import ServedModel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from decimal import Decimal
 
     from llmops_kernel.serve.engines import Engine
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _WAIT_S = 180.0
 # What a further replica takes over. A port is no part of it: each replica has its own.
-_KEPT = ("slots", "context", "threads", "batching", "wait_s")
+_KEPT = ("slots", "context", "threads", "batching", "wait_s", "lora")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Wanted:
         parity: Whether to compare its answers with the trained model's.
         usd_input: USD for 1M input tokens; 0 for none.
         usd_output: USD for 1M output tokens; 0 for none.
+        lora: Adapters by name: registered versions, or the files of those that were found.
         extra: Further arguments for the engine.
     """
 
@@ -51,6 +53,7 @@ class Wanted:
     parity: bool = True
     usd_input: Decimal | float = 0
     usd_output: Decimal | float = 0
+    lora: Mapping[str, str] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -70,11 +73,13 @@ class Started:
         record: The server.
         fresh: Whether it was started now; it may have run already.
         checked: What was compared with the trained model; see `check_answers`.
+        differs: In what one that ran already is not as it was asked for; see `differences`.
     """
 
     record: ServerRecord
     fresh: bool
     checked: dict[str, int]
+    differs: tuple[str, ...] = ()
 
 
 def written_down(model: ServedModel, wanted: Wanted) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from llmops_kernel.errors import LLMOpsError
 from llmops_kernel.serve import record as records
 from llmops_kernel.serve.record import Process
 from llmops_kernel.serve.servers import process as processes
-from llmops_kernel.serve.servers.leftovers import end_leftovers
+from llmops_kernel.serve.servers.leftovers import end_leftovers, start_noted
 from llmops_kernel.serve.servers.stopping import stop_server
 
 _STEP_S = 1.0
@@ -41,8 +41,11 @@ def look_once(name: str, created: float, starter: Process, now: float) -> Verdic
     """Look at a server, and say what is to be done."""
     folder = records.folder_of(name)
     if not (folder / records.RECORD).is_file():
-        if not (folder / records.STARTING).is_file():
+        start = start_noted(name)
+        if start is None:
             return Verdict(there=False)
+        if start != created:
+            return Verdict(needed=False)  # the name was free, and somebody has taken it
         return Verdict("" if processes.alive(starter) else "its start was broken off")
     try:
         record = records.read_record(name)
@@ -79,9 +82,9 @@ def watch(name: str, created: float, starter: Process, step_s: float = _STEP_S) 
         # gone in between. A second look sees both as they are.
         if verdict.reason and look_once(name, created, starter, time.time()).reason:
             if (records.folder_of(name) / records.RECORD).is_file():
-                stop_server(name)
+                stop_server(name, created)
             else:
-                end_leftovers(name)
+                end_leftovers(name, created)
             return verdict.reason
         time.sleep(step_s)
 
