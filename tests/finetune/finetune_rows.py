@@ -6,6 +6,8 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
+from llmops_kernel.finetune import prepare, read_spec
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -51,3 +53,19 @@ def spec_text(base: Path, data: Path, *, method: str = "full", more: str = "") -
         f"task: classify\nbase: {base}\nmethod: {method}\nbackend: {{threads: 1}}\n"
         f"{'' if 'data:' in more else f'data: {{path: {data}}}'}\n{train}{more}\n"
     )
+
+
+def prepared(folder: Path, made: list[Any], **data: Any) -> tuple[Any, list[Any], list[Any]]:
+    """Write rows, prepare them, and return manifest, training and evaluation rows."""
+    source = folder / "source.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in made))
+    task = data.pop("task", "chat")
+    asked = json.dumps({"path": str(source), **data})
+    spec = read_spec(f"base: x\ntask: {task}\ndata: {asked}")
+    manifest = prepare(spec, folder / "data")
+
+    def read(name: str) -> list[Any]:
+        path = folder / "data" / f"{name}.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    return manifest, read("train"), read("eval")

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from finetune_rows import rows, spec_text, write_rows
+from finetune_rows import prepared, rows, spec_text, write_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmops_kernel.errors import UsageProblem
 from llmops_kernel.finetune import prepare, read_spec
 from llmops_kernel.finetune.data.alike import Alike
-from llmops_kernel.finetune.data.copies import Copies
 from llmops_kernel.finetune.data.forms import form_of, row_of
 from llmops_kernel.finetune.data.personal import mask_personal
 from llmops_kernel.finetune.data.probes import read_probes
 from llmops_kernel.finetune.data.rows import Row
 from llmops_kernel.finetune.data.split import LEAKS, split, without_leaks
-from llmops_kernel.finetune.worker.checks import Preflight
-from llmops_kernel.finetune.worker.looking import check_data
 from llmops_kernel.judge.data.dedupe import similarity
 from llmops_kernel.judge.data.problems import WrongRow
 
@@ -30,22 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-
-
-def prepared(folder: Path, made: list[Any], **data: Any) -> tuple[Any, list[Any], list[Any]]:
-    """Write rows, prepare them, and return manifest, training and evaluation rows."""
-    source = folder / "source.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in made))
-    task = data.pop("task", "chat")
-    asked = json.dumps({"path": str(source), **data})
-    spec = read_spec(f"base: x\ntask: {task}\ndata: {asked}")
-    manifest = prepare(spec, folder / "data")
-
-    def read(name: str) -> list[Any]:
-        path = folder / "data" / f"{name}.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    return manifest, read("train"), read("eval")
 
 
 @pytest.mark.parametrize(
@@ -389,207 +369,3 @@ def test_a_split_keeps_all_rows_and_leaks_none(
     assert held_out
     kept, leaks = without_leaks(train, held_out)
     assert (len(kept), leaks) == (len(train), 0)
-
-
-# ---- near copies stay on one side ------------------------------------------------------------
-
-SENTENCES = (
-    "How do I block my {} card", "Please tell me the fee of the {} account",
-    "What is the limit for a {} transfer today", "I have lost the {} key of my safe",
-)  # fmt: skip
-COLOURS = ("blue", "gold", "red", "green", "black", "white", "silver", "dark pink", "grey", "brown")
-
-
-def of_templates(answer: str = "{template}", task: str = "chat") -> list[dict[str, Any]]:
-    """Return every sentence with every word in its slot."""
-    return [
-        {"prompt": sentence.format(word), "completion": answer.format(template=place, word=word)}
-        for place, sentence in enumerate(SENTENCES)
-        for word in COLOURS
-    ]
-
-
-@pytest.mark.parametrize("answer", ["{template}", "Form {template} is for the {word} one"])
-@pytest.mark.parametrize("seed", [7, 8, 9])
-def test_rows_of_one_template_stay_on_one_side(tmp_path: Path, answer: str, seed: int) -> None:
-    manifest, train, held_out = prepared(tmp_path, of_templates(answer), split_seed=seed)
-    starts = [
-        {row["messages"][0]["content"].split()[2] for row in side} for side in (train, held_out)
-    ]
-    assert held_out
-    assert starts[0].isdisjoint(starts[1])
-    assert manifest.near_copies == 0
-
-
-def test_a_class_that_is_one_template_is_split_and_told(tmp_path: Path) -> None:
-    """A class that is only in the evaluation could not be learnt by anybody."""
-    manifest, train, held_out = prepared(tmp_path, of_templates(), task="classify")
-    assert {row["messages"][1]["content"] for row in train} == set("0123")
-    assert len(held_out) == manifest.eval == manifest.near_copies == 4
-
-
-def test_classes_of_several_templates_keep_these_apart(tmp_path: Path) -> None:
-    made = [{**row, "completion": str(int(row["completion"]) // 2)} for row in of_templates()]
-    manifest, train, _ = prepared(tmp_path, made, task="classify")
-    assert {row["messages"][1]["content"] for row in train} == {"0", "1"}
-    assert manifest.eval == 10
-    assert manifest.near_copies == 0
-
-
-def test_one_word_that_asks_for_something_else_makes_no_copy() -> None:
-    def near(one: tuple[str, str], other: tuple[str, str], label: bool = False) -> bool:
-        pair = [Row(n, (), q, a, "", a if label else "") for n, (q, a) in enumerate((one, other))]
-        copies = Copies(pair)
-        copies.add(0)
-        return copies.add(1) == [0]
-
-    block = ("How do I block my card", "block")
-    assert not near(block, ("How do I order my card", "order"), label=True)
-    assert near(block, ("How do I block my cards now", "block"), label=True)
-    assert not near(("What is the capital of France", "Paris"),
-                    ("What is the capital of Spain", "Madrid"))  # fmt: skip
-    assert near(("Send $5 to Ann today", "You sent $5 to Ann."),
-                ("Send $72 to Bob today", "You sent $72 to Bob."))  # fmt: skip
-    assert near(("I paid at the Blue Anchor with my card and want the money back", "sorry"),
-                ("I paid at Papertree with my card and want the money back", "sorry"))  # fmt: skip
-    assert not near(("What is the fee of a loan", "ask us"), ("Where is a branch", "ask us"))
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.integers(5, 60), st.lists(st.integers(0, 10**6), min_size=2, max_size=2), st.integers(0, 99)
-)
-def test_two_changed_words_make_a_near_copy(length: int, drawn: list[int], seed: int) -> None:
-    import random
-
-    words = [f"w{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(length)]
-    random.Random(seed).shuffle(words)
-    changed = list(words)
-    for number in drawn:
-        changed[number % length] = f"x{chr(97 + number % 7)}"
-    pair = [Row(n, (), " ".join(each), "y") for n, each in enumerate((words, changed))]
-    copies = Copies(pair)
-    assert copies.add(0) == []
-    assert copies.asked(1)
-    assert copies.add(1) == [0]
-
-
-def test_groups_decide_and_copies_are_told(tmp_path: Path) -> None:
-    made = [{**row, "by": f"c{n % 10}"} for n, row in enumerate(of_templates())]
-    manifest, train, _ = prepared(tmp_path, made, group="by")
-    assert manifest.eval == manifest.near_copies == 4
-    assert len(train) == 36
-    found = Preflight()
-    job: Any = SimpleNamespace(run={"manifest": manifest.plain()})
-    check_data(job, found)
-    [told] = [check for check in found.checks if check.name == "split"]
-    assert told.state == "warn"
-    assert told.detail == (
-        "100% of the evaluation rows differ from a training row by a word or two"
-    )
-    assert "data.group" in told.hint
-    apart, _, _ = prepared(tmp_path, of_templates())
-    job.run["manifest"] = apart.plain()
-    check_data(job, found := Preflight())
-    assert [check.name for check in found.checks] == ["data"]
-
-
-# ---- personal data, wherever it stands -------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    ['{"to": "jane.doe@example.com"}', '{"to": "jane.doe\\u0040example.com"}',
-     {"to": ["jane.doe@example.com"]}, {"jane.doe@example.com": True},
-     '{"inner": "{\\"to\\": \\"jane.doe@example.com\\"}"}', "to jane.doe@example.com",
-     '{"card": 4111111111111111, "to": "jane.doe@example.com"}'],
-)  # fmt: skip
-def test_personal_data_of_tool_calls_is_masked(tmp_path: Path, arguments: Any) -> None:
-    calls = [{"id": "1", "type": "function", "function": {"name": "mail", "arguments": arguments}}]
-    asked = [
-        {"role": "user", "content": "Write to her", "name": "jane.doe@example.com"},
-        {"role": "assistant", "content": None, "tool_calls": calls},
-        {"role": "tool", "tool_call_id": "1", "content": '{"sent": "jane.doe@example.com"}'},
-        {"role": "assistant", "content": "Done"},
-    ]
-    manifest, train, held_out = prepared(tmp_path, [*rows(30), {"messages": asked}],
-                                         personal="mask")  # fmt: skip
-    text = json.dumps(train + held_out)
-    assert manifest.personal["email address"] == 3
-    assert manifest.train + manifest.eval == 31
-    assert "jane.doe" not in text
-    assert "4111111111111111" not in text
-    assert "[email address]" in text
-    [row] = [each for each in train + held_out if len(each["messages"]) == 4]
-    made = row["messages"][1]["tool_calls"][0]["function"]["arguments"]
-    if isinstance(arguments, str) and arguments.startswith("{"):
-        json.loads(made)
-    assert row["messages"][1]["tool_calls"][0]["id"] == "1"
-    dropped, train, held_out = prepared(tmp_path, [*rows(30), {"messages": asked}], personal="drop")
-    assert dropped.dropped == {"the row holds personal data": 1}
-
-
-def test_what_cannot_be_masked_is_left_out(tmp_path: Path) -> None:
-    """The number is a card's only where both texts stand side by side."""
-    calls = [{"a": "4111 1111", "b": 1}]
-    odd = [CHAT[0], {"role": "assistant", "content": "4111 1111 1111 1111", "tool_calls": calls}]
-    manifest, train, held_out = prepared(tmp_path, [*rows(30), {"messages": odd}], personal="mask")
-    assert manifest.train + manifest.eval + sum(manifest.dropped.values()) == 31
-    assert "4111 1111 1111 1111" not in json.dumps(train + held_out)
-
-
-def test_secrets_of_tool_calls_leave_the_row_out(tmp_path: Path) -> None:
-    key = "sk\\u002d" + "a1b2" * 6
-    calls = [{"function": {"name": "f", "arguments": f'{{"key": "{key}"}}'}}]
-    odd = [CHAT[0], {"role": "assistant", "content": "", "tool_calls": calls}]
-    manifest, _, _ = prepared(tmp_path, [*rows(30), {"messages": odd}])
-    assert manifest.dropped == {"the row holds a secret": 1}
-
-
-# ---- names of fields -------------------------------------------------------------------------
-
-
-def test_columns_make_a_table_of_any_fields(tmp_path: Path) -> None:
-    head = "utt,cls\n" + "".join(f'"{r["messages"][0]["content"]}",card\n' for r in rows(20))
-    (tmp_path / "t.csv").write_text(head)
-    columns = "{text: utt, label: cls}"
-    spec = read_spec(f"task: classify\nbase: x\n"
-                     f"data: {{path: {tmp_path / 't.csv'}, columns: {columns}}}")  # fmt: skip
-    manifest = prepare(spec, tmp_path / "one")
-    assert (manifest.format, manifest.train + manifest.eval) == ("csv", 20)
-    assert manifest.labels.keys() == {"card"}
-    spec = read_spec(f"task: classify\nbase: x\ndata: {{path: {tmp_path / 't.csv'}}}")
-    with pytest.raises(UsageProblem, match="No row is left") as caught:
-        prepare(spec, tmp_path / "two")
-    assert "the fields are cls, utt" in caught.value.detail
-    assert "data.columns" in caught.value.hint
-    spec = read_spec(f"base: x\ndata: {{path: {tmp_path / 't.csv'}, "
-                     "columns: {text: utr, label: cls}}")  # fmt: skip
-    with pytest.raises(UsageProblem) as caught:
-        prepare(spec, tmp_path / "three")
-    assert "did you mean 'utt'" in caught.value.detail
-
-
-def test_a_group_that_no_row_has_is_told_with_the_nearest_name(tmp_path: Path) -> None:
-    made = [{**row, "customer": f"c{n % 10}"} for n, row in enumerate(rows(30))]
-    with pytest.raises(UsageProblem, match="No row is left to train on") as caught:
-        prepared(tmp_path, made, group="custmer")
-    assert "did you mean 'customer'" in caught.value.detail
-    with pytest.raises(UsageProblem, match="in no row") as caught:
-        prepared(tmp_path, [{"text": r["messages"][0]["content"], "label": "x"} for r in rows(30)],
-                 columns={"system": "sistem"})  # fmt: skip
-    assert "data.columns.system" in caught.value.detail
-
-
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
-        ([{"text": "Hi", "label": "x"}] * 2, "2 x the line is no span of a trace"),
-        ([{"kind": "tool", "status": "ok"}], "no call of a model (kind: llm) among 1 spans"),
-        ([{"kind": "llm", "status": "error"}], "1 x the call did not end well"),
-    ],
-)
-def test_a_file_without_calls_has_a_reason(tmp_path: Path, lines: list[Any], said: str) -> None:
-    with pytest.raises(UsageProblem, match="No row is left to train on") as caught:
-        prepared(tmp_path, lines, format="traces")
-    assert said in caught.value.detail

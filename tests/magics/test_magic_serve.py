@@ -42,6 +42,11 @@ def test_from_start_to_stop(run, shell, model):
     assert isinstance(bench.result, BenchPage)
     assert bench.result.test.row(clients=2).completeness == 1
     assert len(run("%serve scale faq 2").result.servers[0]["urls"]) == 2
+    adapters = run("%serve lora faq").result
+    assert repr(adapters) == "local/faq has no adapters"
+    assert adapters.models == ()
+    refused = run("%serve lora faq --load tone")
+    assert "takes adapters at its start only" in refused.stdout + refused.stderr
     assert run("%serve health local/faq").result.servers[0]["answering"] == 2
     assert "lying server" in repr(run("%serve logs faq").result)
     assert repr(run("%serve stop faq").result) == "Stopped local/faq"

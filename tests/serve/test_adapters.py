@@ -152,6 +152,10 @@ def test_tokens_of_an_adapter_have_the_servers_price(base: Version, session: Ses
     assert ask(session, "local/tiny:curt", [*LEARNT][0]) == "No. 1"
     [event] = [each for each in session.history(4) if each.kind == "settle"]
     assert event.model == "local/tiny:curt"
+    session.store.flush()
+    root = session.trace()
+    assert root is not None
+    assert "local/tiny:curt" in repr(root)
     assert event.spent_nano > 0
 
 
