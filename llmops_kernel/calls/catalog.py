@@ -187,6 +187,12 @@ class Catalog:
         target = self._served(name.removeprefix(_LOCAL))
         if target is None and "local" not in self._providers:
             running = [f"{_LOCAL}{each}" for each in self._servers()]
+            server, colon, adapter = name.partition(":")
+            if colon and server in running:
+                raise UnknownModel(
+                    f"The server {server!r} has no adapter {adapter!r}",
+                    hint=f"%serve lora {server.removeprefix(_LOCAL)} lists those it has",
+                )
             raise UnknownModel(
                 f"No server {name!r} runs{nearest(name, running)}",
                 hint=f"Start it: %serve start {name.removeprefix(_LOCAL)}; %serve list shows those "

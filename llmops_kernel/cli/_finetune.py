@@ -51,7 +51,7 @@ def say_run(run: FineTune, *, json: bool) -> None:
         say_json({**facts, "preflight": found})
         return
     say(training_view(facts).text)
-    if facts["state"] in ("checked", "refused") and found:
+    if facts["state"] in ("checked", "refused", "written") and found:
         say("")
         say(preflight_view(found).text)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llmops_kernel.finetune.runs import FineTune
 
 # These end before a training: what was checked is what there is to see.
-_CHECKED = ("checked", "refused")
+_CHECKED = ("checked", "refused", "written")
 
 
 @dataclass(frozen=True, repr=False)

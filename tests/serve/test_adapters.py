@@ -221,6 +221,10 @@ def test_the_command_line(base: Version, capsys: pytest.CaptureFixture[str]) -> 
     asked = ["ask", "-m", "local/tiny:curt", [*LEARNT][0], "--max-tokens", "16"]
     assert main([*asked, "--temperature", "0"]) == 0
     assert "No. 1" in capsys.readouterr().out
+    assert main(["ask", "-m", "local/tiny:cutr", "Hello"]) != 0
+    said = capsys.readouterr().err
+    assert "has no adapter 'cutr'" in said
+    assert "%serve lora tiny" in said
     bench = ["serve", "bench", "tiny:curt", "--clients", "1", "--requests", "4"]
     assert main([*bench, "--max-tokens", "8", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -43,15 +43,17 @@ def answers(name: str) -> dict[str, str]:
 
 def test_both_engines_answer_as_the_trained_model(exported: Path, trl: None, llama: None) -> None:
     made = start_server(str(exported), engine="llama-server", name="a")
-    assert made.checked == {"probes": 3, "tokens": 3, "unclear": 0}
+    assert made.checked == {"probes": 5, "tokens": 5, "unclear": 0, "adapter_probes": 0}
     assert answers("a") == LEARNT
     made = start_server(str(exported), engine="transformers", name="b")
-    assert made.checked == {"probes": 3, "tokens": 0, "unclear": 0}
+    assert made.checked == {"probes": 5, "tokens": 0, "unclear": 0, "adapter_probes": 0}
     assert made.record.source == str(exported / "merged")
     assert answers("b") == LEARNT
     goal = Goal(made.record.replicas[0].url, made.record.model)
-    test = load_test(goal, [Load(4, requests=8)], prompts=list(LEARNT), max_tokens=16)
-    assert test.rows[0].completeness == 1
+    # What it has not learnt it answers at length, and only long answers show a queue.
+    loads = [Load(1, requests=3), Load(4, requests=12)]
+    test = load_test(goal, loads, prompts=["a b c", "1 2 3 4", "x, y and z"], max_tokens=48)
+    assert [row.completeness for row in test.rows] == [1, 1]
     assert test.batches is False
     assert any("does not batch" in note for note in test.notes)
 

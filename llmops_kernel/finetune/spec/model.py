@@ -235,7 +235,7 @@ class FineTuneSpec(_Part):
 
     @model_validator(mode="after")
     def _fits(self) -> FineTuneSpec:
-        if self.method == "full" and "adapter" in self.export:
+        if self.method == "full" and {"adapter", "gguf-adapter"} & set(self.export):
             raise ValueError("method full makes no adapter to export")
         if "ollama-modelfile" in self.export and not any(
             each.startswith("gguf:") for each in self.export
