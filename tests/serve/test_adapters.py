@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,18 @@ def test_an_adapter_that_answers_otherwise_gets_no_traffic(base: Version) -> Non
         start_server("tiny", wanted=with_both())
     assert "adapter curt" in caught.value.detail
     assert names() == []
+
+
+def test_another_adapter_under_a_name_that_runs_is_told(base: Version) -> None:
+    first = start_server("tiny", wanted=with_both())
+    again = start_server("tiny", wanted=with_both())
+    assert not again.fresh
+    assert again.differs == ()
+    swapped = replace(with_both(), lora={"curt": "kind"})
+    told = start_server("tiny", wanted=swapped).differs
+    curt, kind = (Registry().get(name).ref for name in ("curt", "kind"))
+    assert told == (f"adapter curt: {curt}, not {kind}",)
+    assert first.record.adapter("curt").ref == curt  # type: ignore[union-attr]
 
 
 def test_without_adapters_it_claims_none(base: Version) -> None:

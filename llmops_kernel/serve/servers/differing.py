@@ -42,7 +42,20 @@ def differences(wanted: Wanted, record: ServerRecord) -> tuple[str, ...]:
         found.append("it does not end with this process")
     if missing := sorted(set(wanted.lora) - {each.name for each in record.adapters}):
         found.append(f"without the adapters {', '.join(missing)}")
-    return tuple(found)
+    return (*found, *_other_adapters(wanted, record))
+
+
+def _other_adapters(wanted: Wanted, record: ServerRecord) -> list[str]:
+    """Return which adapters are loaded under a name that was asked for another one."""
+    from llmops_kernel.serve import adapters
+
+    asked = {
+        each: adapters.registered(wanted.lora[each.name]).ref
+        for each in record.adapters
+        if each.name in wanted.lora
+    }
+    return [f"adapter {each.name}: {each.ref}, not {ref}" for each, ref in asked.items()
+            if ref != each.ref]  # fmt: skip
 
 
 def _minutes(seconds: float) -> str:
