@@ -80,7 +80,7 @@ def test_sixteen_clients_get_whole_answers(gguf: Path) -> None:
     goal = Goal(record.replicas[0].url, record.model, key_of(record))
     test = load_test(goal, [Load(1, requests=16), Load(16, requests=96)], max_tokens=96)
     assert [row.completeness for row in test.rows] == [1.0, 1.0]
-    assert test.batches is True
+    assert test.batches is not False
     # Greedy, and of one seed: a batch may round otherwise, but it may not cut.
     assert all(each.tokens == 96 for run in test.runs for each in run.samples)
 
